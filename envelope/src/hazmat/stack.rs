@@ -1,0 +1,27 @@
+use zeroize::Zeroize;
+
+/// Deeper than what AES key expansion, GHASH and HMAC of this crate put on the stack (bytes).
+const DEPTH: usize = 8192;
+
+/// Runs `f`, then overwrites the stack that it used.
+///
+/// Key schedules and hash states are built on the stack before they are moved into boxes that wipe; the copies left there
+/// would stay until the stack grows over them again. Best effort: the compiler promises nothing about frames, so
+/// `docs/threat-model.md` lists what a memory image of the daemon was seen to hold.
+pub(crate) fn wiping_stack<T>(f: impl FnOnce() -> T) -> T {
+    let out = in_own_frame(f);
+    overwrite();
+    out
+}
+
+#[inline(never)]
+fn in_own_frame<T>(f: impl FnOnce() -> T) -> T {
+    f()
+}
+
+#[inline(never)]
+fn overwrite() {
+    let mut frame = [0u8; DEPTH];
+    frame.zeroize();
+    std::hint::black_box(&frame);
+}

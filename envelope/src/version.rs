@@ -1,0 +1,74 @@
+use std::fmt;
+
+use crate::{
+    Context, Frame, KeyId, KeyMaterial, OpenError, Purpose, Random, RandomError, frame::FrameKey,
+};
+
+/// One version of a ring, ready to wrap and unwrap the DEK seeds of kube-apiserver.
+pub struct VersionKey {
+    id: KeyId,
+    key: FrameKey,
+    aad: Vec<u8>,
+}
+
+impl VersionKey {
+    /// Takes the key that `id` names.
+    ///
+    /// # Errors
+    /// The fingerprint in `id` is not this key's: it is another key, or a root that answered with the wrong one.
+    pub fn new(id: KeyId, key: &KeyMaterial) -> Result<Self, OpenError> {
+        if id.fingerprint() != crate::Fingerprint::derive(key) {
+            return Err(OpenError);
+        }
+        let key = FrameKey::new(key);
+        let aad = Context { purpose: Purpose::Seed, key_id: &id }.encode();
+        Ok(Self { id, key, aad })
+    }
+
+    /// The id that this key and no other has.
+    #[must_use]
+    pub fn id(&self) -> &KeyId {
+        &self.id
+    }
+
+    /// Wraps a seed under a fresh nonce, and opens the frame again before it is given out: kube-apiserver never checks that
+    /// what it stores can be opened (KMS-V2, "Timing").
+    ///
+    /// # Errors
+    /// [`WrapError`]; nothing was given out.
+    pub fn wrap_seed(&self, seed: &KeyMaterial, random: &dyn Random) -> Result<Frame, WrapError> {
+        let frame = self.key.wrap(seed, &self.aad, random)?;
+        match self.unwrap_seed(&frame) {
+            Ok(opened) if opened.ct_eq(seed) => Ok(frame),
+            _ => Err(WrapError::SelfCheck),
+        }
+    }
+
+    /// Opens a seed that was wrapped under this version.
+    ///
+    /// # Errors
+    /// [`OpenError`], for whatever reason.
+    pub fn unwrap_seed(&self, frame: &Frame) -> Result<KeyMaterial, OpenError> {
+        self.key.unwrap(frame, &self.aad)
+    }
+}
+
+impl fmt::Debug for VersionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VersionKey({})", self.id)
+    }
+}
+
+/// Why a seed was not wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapError {
+    /// No random bytes for the nonce.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// What was just wrapped did not open to the same bytes: faulty memory or processor.
+    #[error(
+        "what was just wrapped does not open again: suspect this machine's memory or processor"
+    )]
+    SelfCheck,
+}
