@@ -38,7 +38,7 @@ pub use crate::{
     local::LocalRoot,
     material::KeyMaterial,
     random::{Random, RandomError, SystemRandom},
-    version::VersionKey,
+    version::{VersionKey, WrapError},
     wire::FormatError,
     wrapped::{RootId, WrappedKey},
 };

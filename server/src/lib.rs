@@ -1,1 +1,31 @@
-//! strongroomd
+//! The daemon beside each kube-apiserver.
+//!
+//! ```text
+//! main → cli → components             wiring, the only place that knows everything
+//!   adapters  kms, admin              translate; decide nothing
+//!   domain    keyring, init           decide; know no protobuf
+//!             reload, probe           background work over the domain
+//!   ports     root                    what wraps keys: trait and one file per backend
+//!   leaf      config, clock, durable, health, metrics, process, telemetry, failure
+//! ```
+//!
+//! Invariant: only `keyring` holds unwrapped key versions.
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod components;
+pub mod config;
+pub mod dev;
+pub mod durable;
+pub mod failure;
+pub mod health;
+pub mod init;
+pub mod keyring;
+pub mod kms;
+pub mod metrics;
+pub mod probe;
+pub mod process;
+pub mod reload;
+pub mod root;
+pub mod telemetry;

@@ -1,0 +1,161 @@
+//! Wiring: starts the parts that the configuration asks for, and stops them. The only place that knows them all.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{Notify, OnceCell},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    admin,
+    config::Config,
+    failure::Failure,
+    health::Health,
+    init,
+    keyring::{Keyring, Recovered},
+    kms::{self, Allowed, Plugin, Socket},
+    metrics::Metrics,
+    probe::Prober,
+    process,
+    reload::Reloader,
+    root::Roots,
+};
+
+/// How long a drain may take. systemd and the kubelet wait longer before they kill.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves until a signal: the first SIGTERM or SIGINT drains, the second cuts. Calls `ready` once the keys are loaded.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure> {
+    process::prepare_to_serve();
+    let mut signals = Signals::new()?;
+    let stop = CancellationToken::new();
+    let mut parts = Parts { tasks: JoinSet::new() };
+
+    // Before anything that can be slow: kube-apiserver that finds no socket backs off for up to two minutes.
+    let socket = Socket::bind(&config.kms)?;
+
+    let keyring = Arc::new(Keyring::default());
+    let health = Arc::new(Health::default());
+    let metrics = Arc::new(Metrics::new());
+    let recovered = Arc::new(OnceCell::new());
+    let probe_now = Arc::new(Notify::new());
+    let plugin = Plugin {
+        keyring: Arc::clone(&keyring),
+        recovered: Arc::clone(&recovered),
+        health: Arc::clone(&health),
+        annotate: config.kms.annotation,
+        probe_now: Arc::clone(&probe_now),
+    };
+    let allowed = Allowed::new(&config.kms);
+    parts.start("kms", kms::serve(socket, allowed, plugin, Arc::clone(&metrics), stop.clone()));
+    if let Some(admin) = &config.admin {
+        let listener = TcpListener::bind(admin.listen)
+            .await
+            .map_err(|source| Failure::Admin { address: admin.listen, source })?;
+        let pages = admin::Pages {
+            keyring: Arc::clone(&keyring),
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&metrics),
+        };
+        parts.start("admin", admin::serve(listener, pages, stop.clone()));
+    }
+
+    let roots = Roots::open(&config.roots).await?;
+    let reloader = Reloader {
+        store: init::store(config).map_err(init::InitError::from)?,
+        roots: roots.clone(),
+        keyring: Arc::clone(&keyring),
+        health: Arc::clone(&health),
+        metrics: Arc::clone(&metrics),
+    };
+    reloader.load().await?;
+    // Nobody else sets it.
+    let _ = recovered.set(Recovered::new(roots.clone()));
+    parts.start("reload", reloader.run(stop.clone()));
+    let prober = Prober { roots, keyring, health, metrics, now: probe_now };
+    parts.start("probe", {
+        let stop = stop.clone();
+        async {
+            prober.run(stop).await;
+            Ok::<_, Infallible>(())
+        }
+    });
+
+    ready();
+    tokio::select! {
+        () = signals.next() => {}
+        failure = parts.ended() => return Err(failure),
+    }
+    info!("draining: calls under way are finished, new ones go to the next daemon");
+    stop.cancel();
+    tokio::select! {
+        () = parts.finished() => Ok(()),
+        () = signals.next() => Err(Failure::Cut("a second signal came")),
+        () = tokio::time::sleep(DRAIN) => Err(Failure::Cut("the drain took longer than 10 seconds")),
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let refused = |source| Failure::System { what: "a signal handler", source };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(refused)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(refused)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The running parts. Dropping it ends them all.
+struct Parts {
+    tasks: JoinSet<(&'static str, Result<(), String>)>,
+}
+
+impl Parts {
+    fn start<E: ToString>(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, part.await.map_err(|error| error.to_string())) });
+    }
+
+    /// The first part that ends although nobody asked it to.
+    async fn ended(&mut self) -> Failure {
+        let (part, reason) = match self.tasks.join_next().await {
+            Some(Ok((part, outcome))) => (part, outcome.err()),
+            Some(Err(error)) => ("a part", Some(error.to_string())),
+            None => ("everything", None),
+        };
+        Failure::Ended { part, reason: reason.unwrap_or_else(|| "without a reason".into()) }
+    }
+
+    /// All of them have ended, as asked.
+    async fn finished(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok((part, Err(reason))) = ended {
+                error!(part, reason, "ended badly");
+            }
+        }
+    }
+}

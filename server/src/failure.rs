@@ -1,0 +1,132 @@
+//! Why the program stops, with an exit code for each reason that a script or a unit file may want to tell apart.
+
+use std::{fmt::Write, io, net::SocketAddr, path::PathBuf};
+
+use crate::{
+    config::ConfigError, init::InitError, keyring::LoadError, kms::BindError, root::OpenRootError,
+};
+
+/// Why the program stops. The message says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The address of the admin pages.
+    #[error(
+        "admin.listen {address} cannot be bound: {source}. Choose another address in the configuration"
+    )]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A root key.
+    #[error(transparent)]
+    Root(#[from] OpenRootError),
+    /// The bundle.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Initialisation.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The folder of `dev`.
+    #[error("the folder {}: {source}", path.display())]
+    Dev {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system refused something basic.
+    #[error("the system refused {what}: {source}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A part of the daemon ended by itself.
+    #[error("{part} ended: {reason}")]
+    Ended {
+        /// Which part.
+        part: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A second signal, or the deadline, cut the drain short.
+    #[error("calls were still under way when {0}")]
+    Cut(&'static str),
+}
+
+/// Exit codes and what they mean, for the help text. 0 is success, 2 wrong usage.
+const CODES: &[(u8, &str)] = &[
+    (1, "the system refused something basic, or a part of the daemon ended by itself"),
+    (2, "wrong usage"),
+    (10, "the configuration is wrong"),
+    (11, "nothing is initialised: run strongroomd init"),
+    (12, "another daemon serves the socket"),
+    (13, "the socket or the admin address cannot be bound"),
+    (20, "the root key is missing"),
+    (21, "the root key file is refused (mode, owner, length)"),
+    (22, "the root key is another one than the bundle's"),
+    (23, "the root key did not do its work"),
+    (30, "the bundle cannot be read"),
+    (31, "the bundle is damaged"),
+    (32, "the bundle is not authentic"),
+    (33, "the bundle is older than one that was accepted"),
+    (40, "calls were still under way when the drain was cut short"),
+];
+
+impl Failure {
+    /// The exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::System { .. } | Self::Ended { .. } | Self::Dev { .. } => 1,
+            Self::Config(_) => 10,
+            Self::Bind(BindError::Served { .. }) => 12,
+            Self::Bind(_) | Self::Admin { .. } => 13,
+            Self::Root(error) => root_code(error),
+            Self::Load(error) => match error {
+                LoadError::Missing { .. } => 11,
+                LoadError::OtherRoot { .. } => 22,
+                LoadError::Root(_) | LoadError::Version { .. } => 23,
+                LoadError::Read { .. } | LoadError::Accept { .. } => 30,
+                LoadError::Malformed { .. } | LoadError::Accepted { .. } => 31,
+                LoadError::Forged { .. } => 32,
+                LoadError::Older { .. } => 33,
+            },
+            Self::Init(error) => match error {
+                InitError::Root(error) => root_code(error),
+                InitError::RootMissing { .. } => 20,
+                InitError::RootKept { .. } => 11,
+                InitError::Wrap(_) => 23,
+                _ => 1,
+            },
+            Self::Cut(_) => 40,
+        }
+    }
+
+    /// The table of exit codes for the help text.
+    #[must_use]
+    pub fn table() -> String {
+        CODES.iter().fold(String::from("Exit codes:\n"), |mut text, (code, meaning)| {
+            let _ = writeln!(text, "  {code:<3} {meaning}");
+            text
+        })
+    }
+}
+
+fn root_code(error: &OpenRootError) -> u8 {
+    match error {
+        OpenRootError::Missing { .. } => 20,
+        OpenRootError::Io { .. } => 23,
+        _ => 21,
+    }
+}

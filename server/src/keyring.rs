@@ -1,0 +1,148 @@
+//! The keys in memory, and the rules by which they are used. Only this module holds unwrapped key versions.
+//!
+//! ```text
+//! bundle file ──Store──► Snapshot ──publish──► Keyring ──► Status, Encrypt, Decrypt
+//!                                                  └─ Recovered: versions that only an annotation carries
+//! ```
+//!
+//! Invariants:
+//! - Status, Encrypt and Decrypt do no I/O. One bounded exception: a version that no bundle knows, with our annotation, is
+//!   unwrapped by its root, once.
+//! - Encrypt answers for the version that the last Status named, and never for an older one afterwards.
+//! - A key is looked up by the id in the ciphertext. Nothing tries keys until one works.
+
+mod recovered;
+mod snapshot;
+mod store;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use arc_swap::ArcSwapOption;
+use envelope::{Frame, KeyId, KeyMaterial, OpenError, SystemRandom, WrapError, bundle::State};
+
+pub use self::{
+    recovered::{Recovered, RecoveryError},
+    snapshot::{Entry, OpenVersion, Snapshot},
+    store::{LoadError, Store},
+};
+
+/// What the serving path reads: the current snapshot, behind one atomic swap.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    current: ArcSwapOption<Snapshot>,
+    /// The version that the last Status named; 0 before the first.
+    named: AtomicU32,
+}
+
+impl Keyring {
+    /// Serves `snapshot` from now on.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.current.store(Some(Arc::new(snapshot)));
+    }
+
+    /// The snapshot that is served, if one was loaded yet.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.current.load_full()
+    }
+
+    /// Names the version that new seeds are wrapped under, and holds Encrypt to it until the next Status.
+    ///
+    /// # Errors
+    /// [`NotLoaded`].
+    pub fn status(&self) -> Result<Status, NotLoaded> {
+        let snapshot = self.current.load();
+        let active = snapshot.as_ref().ok_or(NotLoaded)?.active();
+        // Two Status calls may cross a swap; versions only go forward, so the higher one is the later one.
+        self.named.fetch_max(active.key.id().version(), Ordering::AcqRel);
+        let named = self.named()?;
+        Ok(Status { key_id: named.key.id().as_str().into() })
+    }
+
+    /// Wraps a seed under the version that the last Status named.
+    ///
+    /// # Errors
+    /// [`EncryptError`].
+    pub fn encrypt(&self, seed: &KeyMaterial) -> Result<Encrypted, EncryptError> {
+        let named = self.named()?;
+        let frame = named.key.wrap_seed(seed, &SystemRandom)?;
+        Ok(Encrypted { frame, version: named })
+    }
+
+    /// Opens a seed under the version that `key_id` names.
+    ///
+    /// # Errors
+    /// [`DecryptError`]; [`DecryptError::Unknown`] is where recovery may begin.
+    pub fn decrypt(&self, key_id: &str, frame: &Frame) -> Result<KeyMaterial, DecryptError> {
+        let snapshot = self.current.load();
+        match snapshot.as_ref().ok_or(NotLoaded)?.find(key_id) {
+            Some(Entry::Open(version)) => Ok(version.key.unwrap_seed(frame)?),
+            Some(Entry::Closed(state)) => Err(DecryptError::Closed(*state)),
+            None => Err(DecryptError::Unknown(KeyId::parse(key_id)?)),
+        }
+    }
+
+    fn named(&self) -> Result<Arc<OpenVersion>, NotLoaded> {
+        let snapshot = self.current.load();
+        let snapshot = snapshot.as_ref().ok_or(NotLoaded)?;
+        let named = self.named.load(Ordering::Acquire);
+        Ok(snapshot.open_version(named).unwrap_or_else(|| snapshot.active()).clone())
+    }
+}
+
+/// The answer to Status.
+#[derive(Debug)]
+pub struct Status {
+    /// Id of the version that Encrypt uses until the next Status.
+    pub key_id: String,
+}
+
+/// The answer to Encrypt.
+#[derive(Debug)]
+pub struct Encrypted {
+    /// The wrapped seed.
+    pub frame: Frame,
+    /// What it was wrapped under.
+    pub version: Arc<OpenVersion>,
+}
+
+/// No bundle was loaded yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("starting: no key is loaded yet")]
+pub struct NotLoaded;
+
+/// Why a seed was not wrapped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncryptError {
+    /// Too early.
+    #[error(transparent)]
+    NotLoaded(#[from] NotLoaded),
+    /// The cryptography did not do it.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
+}
+
+/// Why a seed was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecryptError {
+    /// Too early.
+    #[error(transparent)]
+    NotLoaded(#[from] NotLoaded),
+    /// The id is none.
+    #[error(transparent)]
+    Malformed(#[from] envelope::FormatError),
+    /// The id is one, but not of any version that the bundle has.
+    #[error("key version {0} is not known here")]
+    Unknown(KeyId),
+    /// The version is known and opens nothing any more.
+    #[error("the key version is {}", .0.as_str())]
+    Closed(State),
+    /// The ciphertext does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}

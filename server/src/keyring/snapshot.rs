@@ -1,0 +1,111 @@
+use std::{collections::HashMap, sync::Arc};
+
+use envelope::{
+    Bundle, Context, Purpose, VersionKey, WrappedKey,
+    bundle::{State, Version},
+};
+
+use super::LoadError;
+use crate::root::Roots;
+
+/// All versions of one ring, unwrapped where their state lets them open anything. Immutable.
+#[derive(Debug)]
+pub struct Snapshot {
+    generation: u64,
+    active: Arc<OpenVersion>,
+    by_id: HashMap<Box<str>, Entry>,
+}
+
+/// What the snapshot knows of an id.
+#[derive(Debug)]
+pub enum Entry {
+    /// It opens.
+    Open(Arc<OpenVersion>),
+    /// It is refused, because of its state.
+    Closed(State),
+}
+
+/// A version that wraps and opens.
+#[derive(Debug)]
+pub struct OpenVersion {
+    /// The key.
+    pub key: VersionKey,
+    /// The key under the preferred root, encoded: what Encrypt hands out as annotation.
+    pub annotation: Vec<u8>,
+}
+
+impl Snapshot {
+    /// Unwraps every version of `bundle` that may open anything.
+    ///
+    /// # Errors
+    /// [`LoadError`] of the first version that does not unwrap.
+    pub async fn unwrap(bundle: &Bundle, roots: &Roots) -> Result<Self, LoadError> {
+        let mut by_id = HashMap::with_capacity(bundle.versions().len());
+        let mut active = None;
+        for version in bundle.versions() {
+            let entry = if version.state.opens() {
+                let open = Arc::new(unwrap_version(version, roots).await?);
+                if version.state == State::Active {
+                    active = Some(Arc::clone(&open));
+                }
+                Entry::Open(open)
+            } else {
+                Entry::Closed(version.state)
+            };
+            by_id.insert(version.id.as_str().into(), entry);
+        }
+        #[expect(clippy::expect_used, reason = "a bundle has exactly one active version")]
+        let active = active.expect("one version is active");
+        Ok(Self { generation: bundle.generation(), active, by_id })
+    }
+
+    /// Generation of the bundle that it was made of.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The version that new seeds are wrapped under.
+    #[must_use]
+    pub fn active(&self) -> &Arc<OpenVersion> {
+        &self.active
+    }
+
+    /// What is known of `key_id`.
+    #[must_use]
+    pub fn find(&self, key_id: &str) -> Option<&Entry> {
+        self.by_id.get(key_id)
+    }
+
+    /// The version with this number, where it opens.
+    #[must_use]
+    pub fn open_version(&self, number: u32) -> Option<&Arc<OpenVersion>> {
+        if self.active.key.id().version() == number {
+            return Some(&self.active);
+        }
+        self.by_id.values().find_map(|entry| match entry {
+            Entry::Open(open) if open.key.id().version() == number => Some(open),
+            _ => None,
+        })
+    }
+}
+
+async fn unwrap_version(version: &Version, roots: &Roots) -> Result<OpenVersion, LoadError> {
+    let (root, wrapped) = find_root(&version.wraps, roots)?;
+    let context = Context { purpose: Purpose::Key, key_id: &version.id };
+    let key = root.unwrap(wrapped, context).await?;
+    let key = VersionKey::new(version.id.clone(), &key)
+        .map_err(|_| LoadError::Version { id: version.id.clone(), root: root.id() })?;
+    Ok(OpenVersion { key, annotation: wrapped.encode() })
+}
+
+/// The preferred root that one of `wraps` names.
+pub(super) fn find_root<'a>(
+    wraps: &'a [WrappedKey],
+    roots: &'a Roots,
+) -> Result<(&'a Arc<dyn crate::root::RootKey>, &'a WrappedKey), LoadError> {
+    roots.find(wraps).ok_or_else(|| LoadError::OtherRoot {
+        wanted: wraps.iter().map(WrappedKey::root).collect(),
+        configured: roots.iter().map(|root| root.id()).collect(),
+    })
+}

@@ -1,0 +1,79 @@
+//! KMS v2 over a unix socket: translates between gRPC and the keyring, and bounds what a peer can do. Decides nothing.
+
+mod boundary;
+mod peer;
+mod plugin;
+mod socket;
+
+use std::{io, sync::Arc, time::Duration};
+
+use proto::kms::key_management_service_server::KeyManagementServiceServer;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+pub use self::{
+    peer::Allowed,
+    plugin::Plugin,
+    socket::{BindError, Socket},
+};
+use crate::metrics::Metrics;
+
+/// Annotations may have 32 KiB, key id and ciphertext 1 KiB each (KMS-V2, "Protocol"); the rest is for field tags and uid.
+const MAX_REQUEST: usize = 40 << 10;
+const MAX_RESPONSE: usize = 40 << 10;
+/// kube-apiserver has a few calls under way at once; 256 is what it may burst to at a cold start.
+const MAX_STREAMS: u32 = 256;
+const MAX_HEADERS: u32 = 8 << 10;
+/// A stream can hold one request of full size; a connection cannot make us hold more than four.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// A peer that does not answer a ping is gone.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// HTTP/2 rapid reset (CVE-2023-44487): more resets than this waiting close the connection.
+const MAX_PENDING_RESETS: usize = 64;
+
+/// Serves `plugin` on `socket` until `stop`, then finishes the calls that are under way.
+///
+/// # Errors
+/// [`ServeError`]; refused peers and broken connections are none.
+pub async fn serve(
+    socket: Socket,
+    allowed: Allowed,
+    plugin: Plugin,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let (listener, _socket_file) = socket.into_parts();
+    let peers = peer::Peers::new(listener, allowed, Arc::clone(&metrics))?;
+    let service = KeyManagementServiceServer::new(plugin)
+        .max_decoding_message_size(MAX_REQUEST)
+        .max_encoding_message_size(MAX_RESPONSE);
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .serve_with_incoming_shutdown(
+            boundary::Boundary::new(service, metrics),
+            peers,
+            stop.cancelled_owned(),
+        )
+        .await?;
+    Ok(())
+}
+
+/// The socket can be served no longer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The runtime did not take the socket.
+    #[error("the socket cannot be served: {0}")]
+    Listen(#[from] io::Error),
+    /// gRPC ended.
+    #[error("the socket cannot be served: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}

@@ -1,0 +1,204 @@
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use envelope::{
+    Context, KeyMaterial, LocalRoot, Random, RandomError, RootId, SystemRandom, WrappedKey,
+};
+use rustix::process::geteuid;
+
+use super::{RootError, RootErrorKind, RootKey};
+use crate::durable;
+
+/// A root key in a file: 32 random bytes, mode 0600 or 0400, owned by the user of the daemon.
+///
+/// The key is read for each use and wiped after it. The daemon needs it a few times a day; between those it is in no memory
+/// image, and a file that was taken away or loosened is noticed by the next probe.
+#[derive(Debug)]
+pub struct LocalFile {
+    path: PathBuf,
+    id: RootId,
+}
+
+impl LocalFile {
+    /// Makes a new root key in a new file.
+    ///
+    /// # Errors
+    /// [`CreateRootError`]; a file that exists is never changed.
+    pub fn create(path: &Path, random: &dyn Random) -> Result<RootId, CreateRootError> {
+        let key = KeyMaterial::make(random)?;
+        durable::create(path, key.expose_secret(), 0o600, &|_| {})
+            .map_err(|source| CreateRootError::Io { path: path.into(), source })?;
+        Ok(LocalRoot::new(&key).id())
+    }
+
+    /// Opens the file and learns the id of its key.
+    ///
+    /// # Errors
+    /// [`OpenRootError`].
+    pub async fn open(path: &Path) -> Result<Self, OpenRootError> {
+        let id = read_apart(path).await?.id();
+        Ok(Self { path: path.into(), id })
+    }
+
+    async fn read(&self) -> Result<LocalRoot, RootError> {
+        let root = read_apart(&self.path).await.map_err(|error| {
+            let kind = match error {
+                OpenRootError::Missing { .. } | OpenRootError::Io { .. } => {
+                    RootErrorKind::Unavailable
+                }
+                _ => RootErrorKind::Denied,
+            };
+            self.error(kind, error.to_string())
+        })?;
+        if root.id() != self.id {
+            let message = format!(
+                "the file now holds another key, {}, and {} is expected: put the old file back, or restart to use the new one",
+                root.id(),
+                self.id
+            );
+            return Err(self.error(RootErrorKind::Corrupt, message));
+        }
+        Ok(root)
+    }
+
+    fn error(&self, kind: RootErrorKind, message: impl Into<String>) -> RootError {
+        RootError { name: self.path.display().to_string(), kind, message: message.into() }
+    }
+}
+
+#[async_trait]
+impl RootKey for LocalFile {
+    fn id(&self) -> RootId {
+        self.id
+    }
+
+    async fn check(&self) -> Result<(), RootError> {
+        self.read().await.map(drop)
+    }
+
+    async fn wrap(&self, key: &KeyMaterial, context: Context<'_>) -> Result<WrappedKey, RootError> {
+        let root = self.read().await?;
+        root.wrap(key, &context, &SystemRandom)
+            .map_err(|error| self.error(RootErrorKind::Unavailable, error.to_string()))
+    }
+
+    async fn unwrap(
+        &self,
+        wrapped: &WrappedKey,
+        context: Context<'_>,
+    ) -> Result<KeyMaterial, RootError> {
+        let root = self.read().await?;
+        root.unwrap(wrapped, &context)
+            .map_err(|error| self.error(RootErrorKind::Corrupt, error.to_string()))
+    }
+}
+
+/// Reads the key away from the serving thread: a file system can hang.
+async fn read_apart(path: &Path) -> Result<LocalRoot, OpenRootError> {
+    let owned = path.to_owned();
+    tokio::task::spawn_blocking(move || read(&owned))
+        .await
+        .unwrap_or_else(|error| Err(OpenRootError::Io { path: path.into(), source: error.into() }))
+}
+
+fn read(path: &Path) -> Result<LocalRoot, OpenRootError> {
+    let io = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => OpenRootError::Missing { path: path.into() },
+        _ => OpenRootError::Io { path: path.into(), source },
+    };
+    let mut file = File::open(path).map_err(io)?;
+    // What was opened is what is judged: nobody can change the file in between.
+    let metadata = file.metadata().map_err(io)?;
+    let mode = metadata.mode() & 0o7777;
+    if !metadata.is_file() {
+        return Err(OpenRootError::NotFile { path: path.into() });
+    }
+    if !matches!(mode, 0o600 | 0o400) {
+        return Err(OpenRootError::Mode { path: path.into(), mode });
+    }
+    let euid = geteuid().as_raw();
+    if metadata.uid() != euid {
+        return Err(OpenRootError::Owner { path: path.into(), owner: metadata.uid(), euid });
+    }
+    if metadata.len() != KeyMaterial::LEN as u64 {
+        return Err(OpenRootError::Length { path: path.into(), len: metadata.len() });
+    }
+    let key = KeyMaterial::try_build(|bytes| file.read_exact(bytes)).map_err(io)?;
+    Ok(LocalRoot::new(&key))
+}
+
+/// The root key file cannot be used. Every message ends with what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenRootError {
+    /// There is no file.
+    #[error(
+        "the root key {path} is missing: restore it from your backup, or, on a node that never had one, run strongroomd init --config FILE", path = .path.display()
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// It is something else.
+    #[error("the root key {path} is not a regular file", path = .path.display())]
+    NotFile {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// Others could read it.
+    #[error("the root key {path} has mode {mode:04o}, which is not 0600 or 0400: run chmod 0600 {path}", path = .path.display())]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It belongs to somebody else.
+    #[error("the root key {path} belongs to uid {owner}, and this daemon runs as {euid}: run chown {euid} {path}", path = .path.display())]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        euid: u32,
+    },
+    /// It is no key.
+    #[error("the root key {path} has {len} bytes, and a key has 32: restore it from your backup", path = .path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        len: u64,
+    },
+    /// It could not be read.
+    #[error("the root key {path} cannot be read: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// No new root key was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateRootError {
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// It could not be written.
+    #[error("the root key {path} cannot be made: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
