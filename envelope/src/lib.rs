@@ -16,6 +16,8 @@
 //!
 //! `docs/format.md` gives every format byte by byte.
 
+#![forbid(unsafe_code)]
+
 pub mod bundle;
 mod context;
 mod frame;

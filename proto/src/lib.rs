@@ -3,6 +3,8 @@
 //! Invariant: nothing here is written by hand but this file. The protobuf definitions are vendored with their licence,
 //! the Rust code is generated from them and committed, and a test holds the two together.
 
+#![forbid(unsafe_code)]
+
 /// The KMS v2 protocol that kube-apiserver speaks to its encryption provider (KEP-3299).
 ///
 /// Source: `k8s.io/kms` v0.36.3, `apis/v2/api.proto`, Apache-2.0.

@@ -19,6 +19,7 @@ use crate::{
     init,
     keyring::{Keyring, Recovered},
     kms::{self, Allowed, Plugin, Socket},
+    memory,
     metrics::Metrics,
     probe::Prober,
     process,
@@ -80,14 +81,9 @@ pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure>
     // Nobody else sets it.
     let _ = recovered.set(Recovered::new(roots.clone()));
     parts.start("reload", reloader.run(stop.clone()));
+    parts.start("memory", until(stop.clone(), memory::give_back_regularly()));
     let prober = Prober { roots, keyring, health, metrics, now: probe_now };
-    parts.start("probe", {
-        let stop = stop.clone();
-        async {
-            prober.run(stop).await;
-            Ok::<_, Infallible>(())
-        }
-    });
+    parts.start("probe", until(stop.clone(), prober.run()));
 
     ready();
     tokio::select! {
@@ -100,6 +96,17 @@ pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure>
         () = parts.finished() => Ok(()),
         () = signals.next() => Err(Failure::Cut("a second signal came")),
         () = tokio::time::sleep(DRAIN) => Err(Failure::Cut("the drain took longer than 10 seconds")),
+    }
+}
+
+/// Work that never ends by itself, until `stop`.
+async fn until(
+    stop: CancellationToken,
+    work: impl Future<Output = Infallible>,
+) -> Result<(), Infallible> {
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        never = work => match never {},
     }
 }
 

@@ -6,7 +6,7 @@
 //!   domain    keyring, init           decide; know no protobuf
 //!             reload, probe           background work over the domain
 //!   ports     root                    what wraps keys: trait and one file per backend
-//!   leaf      config, clock, durable, health, metrics, process, telemetry, failure
+//!   leaf      config, clock, durable, health, memory, metrics, process, telemetry, failure
 //! ```
 //!
 //! Invariant: only `keyring` holds unwrapped key versions.
@@ -23,6 +23,7 @@ pub mod health;
 pub mod init;
 pub mod keyring;
 pub mod kms;
+pub mod memory;
 pub mod metrics;
 pub mod probe;
 pub mod process;

@@ -1,8 +1,9 @@
 //! `strongroomd`: see the library of the same name.
 
-use std::{alloc::System, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
+use std::alloc::System;
 use strongroomd::cli;
 use zeroizing_alloc::ZeroAlloc;
 

@@ -1,13 +1,12 @@
 //! Probes roots and keys in the background, so that Status never has to ask.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use envelope::{Context, KeyId, KeyMaterial, Purpose, RingName, SystemRandom};
 use tokio::{
     sync::Notify,
     time::{MissedTickBehavior, interval},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -40,14 +39,13 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Probes until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Probes for ever.
+    pub async fn run(self) -> Infallible {
         let mut ticks = interval(SHALLOW);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count = 0_u64;
         loop {
             let deep = tokio::select! {
-                () = stop.cancelled() => return,
                 () = self.now.notified() => true,
                 _ = ticks.tick() => count.is_multiple_of(DEEP_EVERY),
             };

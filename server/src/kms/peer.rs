@@ -9,10 +9,11 @@ use std::{
 
 use rustix::process::geteuid;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::{UnixListener, UnixStream, unix::UCred},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
+    task::JoinSet,
+    time::{Sleep, sleep, timeout},
 };
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
@@ -25,9 +26,10 @@ use crate::{
 
 /// kube-apiserver keeps one connection; this many leave room for whatever leaks them.
 const MAX_CONNECTIONS: usize = 768;
-/// A peer that connects has this long to say that it speaks HTTP/2.
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A peer that connects has this long to say it.
 const PREFACE_DEADLINE: Duration = Duration::from_secs(10);
-const PREFACE_LEN: usize = 24;
 /// Wait before the next accept when the system has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,6 +61,8 @@ pub(super) struct Peers {
     listener: UnixListener,
     allowed: Allowed,
     places: Arc<Semaphore>,
+    /// Admitted, and without a word of HTTP/2 so far.
+    silent: JoinSet<Option<Peer>>,
     pause: Option<Pin<Box<Sleep>>>,
     metrics: Arc<Metrics>,
 }
@@ -74,6 +78,7 @@ impl Peers {
             listener: UnixListener::from_std(listener)?,
             allowed,
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            silent: JoinSet::new(),
             pause: None,
             metrics,
         })
@@ -83,7 +88,7 @@ impl Peers {
         let refused = match stream.peer_cred() {
             Ok(peer) if self.allowed.admits(peer) => {
                 match Arc::clone(&self.places).try_acquire_owned() {
-                    Ok(place) => return Some(Peer::new(stream, place)),
+                    Ok(place) => return Some(Peer { stream, _place: place, begun: &[] }),
                     Err(_) => {
                         warn!(limit = MAX_CONNECTIONS, "connection refused: too many are open");
                         Refused::Connections
@@ -113,6 +118,11 @@ impl Stream for Peers {
     type Item = io::Result<Peer>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        while let Poll::Ready(Some(ended)) = self.silent.poll_join_next(cx) {
+            if let Ok(Some(peer)) = ended {
+                return Poll::Ready(Some(Ok(peer)));
+            }
+        }
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -121,7 +131,9 @@ impl Stream for Peers {
             match ready!(self.listener.poll_accept(cx)) {
                 Ok((stream, _)) => {
                     if let Some(peer) = self.admit(stream) {
-                        return Poll::Ready(Some(Ok(peer)));
+                        self.silent.spawn(peer.speaks_http2());
+                        // Polled at once: it may have spoken already, and must be able to wake us.
+                        cx.waker().wake_by_ref();
                     }
                 }
                 Err(error) => {
@@ -133,22 +145,24 @@ impl Stream for Peers {
     }
 }
 
-/// An admitted connection. It holds its place until it is closed, and is closed unless it says in time that it speaks HTTP/2.
+/// An admitted connection. It holds its place until it is closed.
+#[derive(Debug)]
 pub(super) struct Peer {
     stream: UnixStream,
     _place: OwnedSemaphorePermit,
-    preface: Option<Preface>,
-}
-
-struct Preface {
-    missing: usize,
-    deadline: Pin<Box<Sleep>>,
+    /// What was read already and not handed on yet.
+    begun: &'static [u8],
 }
 
 impl Peer {
-    fn new(stream: UnixStream, place: OwnedSemaphorePermit) -> Self {
-        let deadline = Box::pin(sleep(PREFACE_DEADLINE));
-        Self { stream, _place: place, preface: Some(Preface { missing: PREFACE_LEN, deadline }) }
+    /// Waits until the peer says that it speaks HTTP/2: one that is silent, or that says something else, costs no more than its
+    /// file descriptor and is given up at the deadline.
+    async fn speaks_http2(mut self) -> Option<Self> {
+        let mut said = [0; PREFACE.len()];
+        timeout(PREFACE_DEADLINE, self.stream.read_exact(&mut said)).await.ok()?.ok()?;
+        (said == *PREFACE).then_some(())?;
+        self.begun = PREFACE;
+        Some(self)
     }
 }
 
@@ -158,18 +172,13 @@ impl AsyncRead for Peer {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if let Some(preface) = &mut self.preface {
-            preface.missing = preface.missing.saturating_sub(buf.filled().len() - before);
-            if preface.missing == 0 {
-                self.preface = None;
-            } else if read.is_pending() {
-                ready!(preface.deadline.as_mut().poll(cx));
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
+        if self.begun.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
-        read
+        let (now, later) = self.begun.split_at(self.begun.len().min(buf.remaining()));
+        buf.put_slice(now);
+        self.begun = later;
+        Poll::Ready(Ok(()))
     }
 }
 
