@@ -62,13 +62,37 @@ pub struct BundleFolder {
 
 /// One of `[[roots]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(try_from = "RawRoot")]
 pub enum Root {
     /// A key file on this machine.
     Local {
         /// The file.
         file: AbsolutePath,
     },
+}
+
+/// As it is written. (An enum with a tag would lose the lines of what is inside.)
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoot {
+    kind: RootKind,
+    file: Option<AbsolutePath>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RootKind {
+    Local,
+}
+
+impl TryFrom<RawRoot> for Root {
+    type Error = &'static str;
+
+    fn try_from(raw: RawRoot) -> Result<Self, Self::Error> {
+        let RootKind::Local = raw.kind;
+        let file = raw.file.ok_or("missing field `file`: a local root key is a file")?;
+        Ok(Self::Local { file })
+    }
 }
 
 /// `[admin]`: `/livez`, `/readyz` and `/metrics`.

@@ -1,0 +1,105 @@
+//! Writes that are killed at each step. The process that dies is this test program itself, started again.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the environment tells the second process what to do"
+)]
+
+use std::{
+    env, fs, io,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::Path,
+    process::Command,
+};
+
+use rustix::process::{Signal, getpid, kill_process};
+use strongroomd::durable::{self, Step};
+
+const PATH: &str = "STRONGROOM_TEST_PATH";
+const STEP: &str = "STRONGROOM_TEST_STEP";
+const CREATE: &str = "STRONGROOM_TEST_CREATE";
+
+/// Writes `new` to the path of the environment and dies at its step; a plain write where there is none.
+#[test]
+fn write_that_nobody_stops_is_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = env::var_os(PATH).map_or_else(|| folder.path().join("file"), Into::into);
+    let step = env::var(STEP).ok();
+    let die = |at: Step| {
+        if step.as_deref() == Some(&format!("{at:?}")) {
+            kill_process(getpid(), Signal::KILL).unwrap();
+        }
+    };
+    if env::var_os(CREATE).is_some() {
+        durable::create(&path, b"new", 0o600, &die).unwrap();
+    } else {
+        durable::replace(&path, b"new", 0o600, &die).unwrap();
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+}
+
+fn killed_at(step: Step, path: &Path, create: bool) {
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.args(["--exact", "write_that_nobody_stops_is_published"]);
+    child.env(PATH, path).env(STEP, format!("{step:?}"));
+    if create {
+        child.env(CREATE, "1");
+    }
+    let status = child.output().unwrap().status;
+    assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{step:?}: {status}");
+}
+
+#[test]
+fn replacing_that_is_killed_leaves_old_or_new() {
+    for step in Step::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        durable::create(&path, b"old", 0o600, &|_| {}).unwrap();
+        killed_at(step, &path, false);
+        let expected: &[u8] = if step == Step::SyncFolder { b"new" } else { b"old" };
+        assert_eq!(fs::read(&path).unwrap(), expected, "{step:?}");
+
+        // The next write is not in the way of what the killed one left.
+        durable::replace(&path, b"newer", 0o600, &|_| {}).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"newer");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn creation_that_is_killed_leaves_nothing_or_new() {
+    for step in Step::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        killed_at(step, &path, true);
+        if step == Step::SyncFolder {
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+        } else {
+            assert!(path.symlink_metadata().is_err(), "{step:?}");
+            durable::create(&path, b"new", 0o600, &|_| {}).unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn creation_never_overwrites() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    durable::create(&path, b"old", 0o600, &|_| {}).unwrap();
+    let error = durable::create(&path, b"new", 0o600, &|_| {}).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+
+    // Somebody else is faster, between the look and the link.
+    let raced = folder.path().join("raced");
+    let race = |step| {
+        if step == Step::Publish {
+            fs::write(&raced, "theirs").unwrap();
+        }
+    };
+    let error = durable::create(&raced, b"ours", 0o600, &race).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&raced).unwrap(), b"theirs");
+}
