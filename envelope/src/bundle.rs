@@ -11,7 +11,7 @@
 //!
 //! Times are seconds since 1970-01-01T00:00:00Z; `activated` is 0 where the version never was.
 //!
-//! Invariant: one encoding a value. Versions ascend, wraps ascend by root, exactly one version is active, no fingerprint
+//! Invariant: one encoding a value. The ring is neither `state` nor `probe`, which name other keys. Versions ascend, wraps ascend by root, exactly one version is active, no fingerprint
 //! stands twice, only a destroyed version has no wraps; anything else is neither written nor read.
 
 use std::collections::BTreeSet;
@@ -202,6 +202,9 @@ impl Bundle {
         let field = |name| Err(FormatError::Field(name));
         if self.generation == 0 {
             return field("generation");
+        }
+        if matches!(self.ring.as_str(), LedgerKey::RING | "probe") {
+            return field("ring");
         }
         if self.ledger.id.ring().as_str() != LedgerKey::RING {
             return field("ledger ring");

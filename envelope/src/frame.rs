@@ -78,3 +78,78 @@ impl FrameKey {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, KeyId, Purpose};
+
+    struct Counting;
+
+    impl Random for Counting {
+        fn fill(&self, out: &mut [u8]) -> Result<(), RandomError> {
+            (1..).zip(out).for_each(|(value, byte)| *byte = value);
+            Ok(())
+        }
+    }
+
+    fn sealed() -> (FrameKey, Vec<u8>, Vec<u8>) {
+        let [key, secret] = [3, 4].map(|value| KeyMaterial::build(|out| out.fill(value)));
+        let key_id = KeyId::parse("etcd/v7/1f0c5a9be2d4").unwrap();
+        let aad = Context { purpose: Purpose::Seed, key_id: &key_id }.encode();
+        let key = FrameKey::new(&key);
+        let frame = key.wrap(&secret, &aad, &Counting).unwrap().encode();
+        assert_eq!(frame[1..25], (1..25).collect::<Vec<u8>>(), "the nonce is what was drawn");
+        let opened = key.unwrap(&Frame::parse(&frame).unwrap(), &aad).unwrap();
+        assert_eq!(opened.expose_secret(), &[4; 32]);
+        (key, aad, frame)
+    }
+
+    #[test]
+    fn no_byte_of_a_frame_can_change() {
+        let (key, aad, frame) = sealed();
+        for at in 0..Frame::LEN {
+            for mask in [0x01, 0x10, 0x80, 0xff] {
+                let mut changed = frame.clone();
+                changed[at] ^= mask;
+                match Frame::parse(&changed) {
+                    Ok(parsed) => assert_eq!(key.unwrap(&parsed, &aad).err(), Some(OpenError)),
+                    Err(error) => assert_eq!((error, at), (FormatError::Version(changed[0]), 0)),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_byte_of_a_context_can_change() {
+        let (key, aad, frame) = sealed();
+        let frame = Frame::parse(&frame).unwrap();
+        for at in 0..aad.len() {
+            for mask in [0x01, 0x10, 0x80, 0xff] {
+                let mut changed = aad.clone();
+                changed[at] ^= mask;
+                assert_eq!(key.unwrap(&frame, &changed).err(), Some(OpenError), "byte {at}");
+            }
+            assert_eq!(key.unwrap(&frame, &aad[..at]).err(), Some(OpenError), "cut at {at}");
+        }
+        let longer = [aad.as_slice(), &[0]].concat();
+        assert_eq!(key.unwrap(&frame, &longer).err(), Some(OpenError));
+    }
+
+    #[test]
+    fn no_bit_of_a_key_can_change() {
+        let (_, aad, frame) = sealed();
+        let frame = Frame::parse(&frame).unwrap();
+        for bit in 0..256 {
+            let key = KeyMaterial::build(|out| {
+                out.fill(3);
+                out[bit / 8] ^= 1 << (bit % 8);
+            });
+            assert_eq!(
+                FrameKey::new(&key).unwrap(&frame, &aad).err(),
+                Some(OpenError),
+                "bit {bit}"
+            );
+        }
+    }
+}

@@ -65,7 +65,7 @@ impl fmt::Display for Fingerprint {
 
 /// Names one key version everywhere, in public: `<ring>/v<version>/<fingerprint>`, for example `etcd/v7/1f0c5a9be2d4`.
 ///
-/// At most 55 bytes. The version counts from 1, in decimal without leading zeros; the fingerprint is 12 lower-case
+/// At most 56 bytes. The version counts from 1, in decimal without leading zeros; the fingerprint is 12 lower-case
 /// hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId {

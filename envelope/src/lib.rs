@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accepted;
 pub mod bundle;
 mod context;
 mod frame;
@@ -32,6 +33,7 @@ mod wire;
 mod wrapped;
 
 pub use crate::{
+    accepted::Accepted,
     bundle::Bundle,
     context::{Context, Purpose},
     frame::Frame,

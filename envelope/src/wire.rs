@@ -1,6 +1,6 @@
 //! Reading and writing bytes, shared by the formats. The reader never panics and never reads past the end.
 
-/// Why bytes or text are not what they should be. Nothing of the input is repeated in it.
+/// Why bytes or text are not what they should be. Nothing of the input is repeated in it but a format's version byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use envelope::{
-    Bundle, Context, FormatError, KeyId, LedgerKey, OpenError, Purpose, RingName, RootId,
+    Accepted, Bundle, Context, FormatError, KeyId, LedgerKey, OpenError, Purpose, RingName, RootId,
     bundle::UnverifiedBundle,
 };
 
@@ -67,7 +67,7 @@ impl Store {
             return Ok(());
         }
         let path = self.accepted_path();
-        durable::replace(&path, format!("{generation}\n").as_bytes(), 0o600, &|_| {})
+        durable::replace(&path, &Accepted(generation).encode(), 0o600, &|_| {})
             .map_err(|source| LoadError::Accept { path, source })
     }
 
@@ -95,17 +95,16 @@ impl Store {
         Ok(bundle)
     }
 
+    /// The highest generation that was accepted, 0 where none was.
     fn accepted(&self) -> Result<u64, LoadError> {
         let path = self.accepted_path();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(source) => return Err(LoadError::Read { path, source }),
-        };
-        let number = text.strip_suffix('\n').and_then(|digits| digits.parse::<u64>().ok());
-        match number {
-            Some(number) if format!("{number}\n") == text => Ok(number),
-            _ => Err(LoadError::Accepted { path }),
+        match fs::read(&path) {
+            Ok(bytes) => match Accepted::parse(&bytes) {
+                Ok(Accepted(generation)) => Ok(generation),
+                Err(_) => Err(LoadError::Accepted { path }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(LoadError::Read { path, source }),
         }
     }
 }
