@@ -1,9 +1,13 @@
 //! What crosses a process boundary, as types without behaviour.
 //!
-//! Invariant: nothing here is written by hand but this file. The protobuf definitions are vendored with their licence,
+//! Invariant: nothing here is written by hand but this file and the codec's buffer size. The protobuf definitions are vendored with their licence,
 //! the Rust code is generated from them and committed, and a test holds the two together.
 
 #![forbid(unsafe_code)]
+
+mod codec;
+
+pub use codec::SmallMessages;
 
 /// The KMS v2 protocol that kube-apiserver speaks to its encryption provider (KEP-3299).
 ///

@@ -2,7 +2,10 @@
 //!
 //! Set `UPDATE_GENERATED=1` to write it anew.
 
-#![expect(clippy::disallowed_methods, reason = "one variable says that the file is to be written anew")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "one variable says that the file is to be written anew"
+)]
 
 use std::{fs, path::Path};
 
@@ -13,6 +16,7 @@ fn committed_code_is_what_the_definitions_generate() {
     let definitions = protox::compile(["api.proto"], [root.join("kms")]).unwrap();
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::SmallMessages")
         .out_dir(out.path())
         .compile_fds(definitions)
         .unwrap();
