@@ -80,21 +80,21 @@ pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure>
     reloader.load().await?;
     // Nobody else sets it.
     let _ = recovered.set(Recovered::new(roots.clone()));
-    parts.start("reload", reloader.run(stop.clone()));
+    parts.start("reload", until(stop.clone(), reloader.run(signals.hangup)));
     parts.start("memory", until(stop.clone(), memory::give_back_regularly()));
     let prober = Prober { roots, keyring, health, metrics, now: probe_now };
     parts.start("probe", until(stop.clone(), prober.run()));
 
     ready();
     tokio::select! {
-        () = signals.next() => {}
+        () = signals.stop.next() => {}
         failure = parts.ended() => return Err(failure),
     }
     info!("draining: calls under way are finished, new ones go to the next daemon");
     stop.cancel();
     tokio::select! {
         () = parts.finished() => Ok(()),
-        () = signals.next() => Err(Failure::Cut("a second signal came")),
+        () = signals.stop.next() => Err(Failure::Cut("a second signal came")),
         () = tokio::time::sleep(DRAIN) => Err(Failure::Cut("the drain took longer than 10 seconds")),
     }
 }
@@ -110,8 +110,14 @@ async fn until(
     }
 }
 
-/// SIGTERM and SIGINT.
+/// Installed before anything else: a signal that nobody handles kills.
 struct Signals {
+    hangup: Signal,
+    stop: StopSignals,
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -119,12 +125,15 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self, Failure> {
         let refused = |source| Failure::System { what: "a signal handler", source };
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(refused)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(refused)?,
-        })
+        let signal = |kind| signal(kind).map_err(refused);
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hangup = signal(SignalKind::hangup())?;
+        Ok(Self { hangup, stop: StopSignals { terminate, interrupt } })
     }
+}
 
+impl StopSignals {
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

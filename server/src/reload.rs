@@ -2,13 +2,12 @@
 //!
 //! Invariant: a bundle that is refused changes nothing; the last good snapshot goes on serving.
 
-use std::{fs, os::unix::fs::MetadataExt, sync::Arc, time::Duration};
+use std::{convert::Infallible, fs, os::unix::fs::MetadataExt, sync::Arc, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::Signal,
     time::{MissedTickBehavior, interval},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -67,18 +66,13 @@ impl Reloader {
         Ok(())
     }
 
-    /// Loads the bundle again whenever it changed, until `stop`.
-    ///
-    /// # Errors
-    /// The signal handler could not be installed.
-    pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    /// Loads the bundle again whenever it changed or `hangup` came, for ever.
+    pub async fn run(self, mut hangup: Signal) -> Infallible {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = self.look();
         loop {
             let asked = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
                 _ = hangup.recv() => true,
                 _ = ticks.tick() => false,
             };

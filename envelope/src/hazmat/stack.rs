@@ -22,7 +22,8 @@ fn in_own_frame<T>(f: impl FnOnce() -> T) -> T {
 
 #[inline(never)]
 fn overwrite() {
-    // Who might read it is unknown to the compiler, so it has to be there; one wide fill, where volatile stores would cost
-    // more than the AES that they clean up after.
-    black_box(&[0u64; WORDS]);
+    // Who might write to it is unknown to the compiler, so it has to be on the stack; and it is filled in one go, where
+    // volatile stores would cost more than the AES that they clean up after.
+    let mut frame = [0u64; WORDS];
+    black_box(&mut frame);
 }

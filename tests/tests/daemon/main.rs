@@ -1,0 +1,12 @@
+//! One daemon without a cluster: its socket, its bundle, its bounds, its memory.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod bounds;
+mod bundle;
+mod holder;
+mod memory;
+mod raw;
+mod socket;
+mod steps;

@@ -1,0 +1,113 @@
+//! What operators take from `deploy/` is what the programs understand.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::api::PostParams;
+use strongroomd::{cli, config::Config};
+use testbed::{Cluster, StoredValue, cluster::secret_key, object, process::complete};
+
+fn deploy(name: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
+    fs::read_to_string(&path).with_context(|| format!("{}", path.display()))
+}
+
+/// Lines such as `# owner = 65532`, with and without their comment sign.
+#[test]
+fn sample_configuration_is_understood_with_every_setting() -> Result<()> {
+    let text = deploy("strongroomd.toml")?;
+    let sample = Config::parse(&text)?;
+    assert_eq!(sample.kms.allow_uids, Some(vec![0]));
+    assert!(sample.kms.annotation && sample.kms.owner.is_none());
+
+    let all = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(setting) if setting.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
+            setting
+        }
+        _ => line,
+    });
+    let all = Config::parse(&all.collect::<Vec<_>>().join("\n"))?;
+    assert_eq!((all.kms.owner, all.kms.group), (Some(65532), Some(65532)));
+    Ok(())
+}
+
+#[test]
+fn unit_starts_the_program_as_it_is_and_gives_it_little() -> Result<()> {
+    let text = deploy("strongroomd.service")?;
+    let settings: BTreeMap<&str, &str> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', '[']))
+        .map(|line| line.split_once('=').with_context(|| format!("no setting: {line}")))
+        .collect::<Result<_>>()?;
+    let command = settings.get("ExecStart").context("no ExecStart")?;
+    cli::Args::try_parse_from(command.split_whitespace())?;
+
+    let hardened = [
+        ("User", "strongroom"),
+        ("CapabilityBoundingSet", ""),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("LimitCORE", "0"),
+        ("LimitMEMLOCK", "infinity"),
+        ("IPAddressDeny", "any"),
+        ("IPAddressAllow", "localhost"),
+        ("RuntimeDirectoryMode", "0750"),
+        ("StateDirectoryMode", "0700"),
+    ];
+    for (setting, value) in hardened {
+        assert_eq!(settings.get(setting), Some(&value), "{setting}");
+    }
+    Ok(())
+}
+
+#[test]
+fn kube_apiserver_takes_the_manifests() -> Result<()> {
+    testbed::run(async {
+        let cluster = Cluster::empty().await?;
+        let mut daemon = cluster.make_daemon("daemon")?;
+        daemon.init()?;
+        daemon.start().await?;
+        let mut apiserver = cluster.make_apiserver("kube-apiserver")?;
+        let endpoint = format!("unix://{}", daemon.socket().display());
+        let config = deploy("encryption-config.yaml")?;
+        assert!(config.contains("unix:///run/strongroom/kms.sock"));
+        apiserver.encrypt_as(&config.replace("unix:///run/strongroom/kms.sock", &endpoint))?;
+        apiserver.start().await?;
+        let secret = object::secret("one", "hello");
+        apiserver.secrets("default").create(&PostParams::default(), &secret).await?;
+        let stored = cluster.etcd.value(&secret_key("one")).await?;
+        assert_eq!(StoredValue::parse(&stored)?.provider, "strongroom");
+
+        // What the controller-manager of a whole cluster makes, and the kubelet's own pods do without.
+        let account = ["create", "serviceaccount", "default", "--namespace=kube-system"];
+        complete(apiserver.kubectl()?.args(account))?;
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/static-pod.yaml");
+        let answer = complete(
+            apiserver
+                .kubectl()?
+                .args(["create", "--dry-run=server", "--validate=strict", "--output=json"])
+                .arg("--filename")
+                .arg(manifest),
+        )?;
+        let pod: Pod = serde_json::from_str(&answer)?;
+        let spec = pod.spec.context("no spec")?;
+        let host = spec.security_context.context("no securityContext")?;
+        assert_eq!(host.run_as_non_root, Some(true));
+        assert_eq!(
+            host.seccomp_profile.map(|profile| profile.type_),
+            Some("RuntimeDefault".into())
+        );
+        let [container] =
+            <[Container; 1]>::try_from(spec.containers).ok().context("one container")?;
+        let security = container.security_context.context("no securityContext")?;
+        assert_eq!(security.read_only_root_filesystem, Some(true));
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        let dropped = security.capabilities.and_then(|capabilities| capabilities.drop);
+        assert_eq!(dropped, Some(vec!["ALL".to_owned()]));
+        let arguments = container.args.context("no args")?;
+        cli::Args::try_parse_from(std::iter::once("strongroomd".to_owned()).chain(arguments))?;
+        Ok(())
+    })
+}
