@@ -1,14 +1,15 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     Context, Frame, KeyId, KeyMaterial, OpenError, Purpose, Random, RandomError, frame::FrameKey,
+    wire::Writer,
 };
 
 /// One version of a ring, ready to wrap and unwrap the DEK seeds of kube-apiserver.
 pub struct VersionKey {
     id: KeyId,
     key: FrameKey,
-    aad: Vec<u8>,
+    context: Vec<u8>,
 }
 
 impl VersionKey {
@@ -21,8 +22,8 @@ impl VersionKey {
             return Err(OpenError);
         }
         let key = FrameKey::new(key);
-        let aad = Context { purpose: Purpose::Seed, key_id: &id }.encode();
-        Ok(Self { id, key, aad })
+        let context = Context { purpose: Purpose::Seed, key_id: &id }.encode();
+        Ok(Self { id, key, context })
     }
 
     /// The id that this key and no other has.
@@ -31,25 +32,43 @@ impl VersionKey {
         &self.id
     }
 
-    /// Wraps a seed under a fresh nonce, and opens the frame again before it is given out: kube-apiserver never checks that
+    /// Wraps a seed under a fresh nonce, bound to the annotation that will be stored beside it, if any; and opens the frame again before it is given out: kube-apiserver never checks that
     /// what it stores can be opened (KMS-V2, "Timing").
     ///
     /// # Errors
     /// [`WrapError`]; nothing was given out.
-    pub fn wrap_seed(&self, seed: &KeyMaterial, random: &dyn Random) -> Result<Frame, WrapError> {
-        let frame = self.key.wrap(seed, &self.aad, random)?;
-        match self.unwrap_seed(&frame) {
+    pub fn wrap_seed(
+        &self,
+        seed: &KeyMaterial,
+        annotation: Option<&[u8]>,
+        random: &dyn Random,
+    ) -> Result<Frame, WrapError> {
+        let frame = self.key.wrap(seed, &self.aad(annotation), random)?;
+        match self.unwrap_seed(&frame, annotation) {
             Ok(opened) if opened.ct_eq(seed) => Ok(frame),
             _ => Err(WrapError::SelfCheck),
         }
     }
 
-    /// Opens a seed that was wrapped under this version.
+    /// Opens a seed that was wrapped under this version and beside this annotation.
     ///
     /// # Errors
     /// [`OpenError`], for whatever reason.
-    pub fn unwrap_seed(&self, frame: &Frame) -> Result<KeyMaterial, OpenError> {
-        self.key.unwrap(frame, &self.aad)
+    pub fn unwrap_seed(
+        &self,
+        frame: &Frame,
+        annotation: Option<&[u8]>,
+    ) -> Result<KeyMaterial, OpenError> {
+        self.key.unwrap(frame, &self.aad(annotation))
+    }
+
+    /// The context, and after it `enc(annotation)` where there is one: nothing of what is stored can be changed unnoticed.
+    fn aad(&self, annotation: Option<&[u8]>) -> Cow<'_, [u8]> {
+        let Some(annotation) = annotation else { return Cow::Borrowed(&self.context) };
+        let mut aad = Writer::with_capacity(self.context.len() + 4 + annotation.len());
+        aad.bytes(&self.context);
+        aad.prefixed(annotation);
+        Cow::Owned(aad.finish())
     }
 }
 

@@ -384,15 +384,15 @@ proptest! {
             VersionKey::new(KeyId::derive(ring.clone(), number, key).unwrap(), key).unwrap()
         };
         let version = under(&ring, number, &key);
-        let frame = version.wrap_seed(&seed, &nonce).unwrap();
+        let frame = version.wrap_seed(&seed, None, &nonce).unwrap();
         prop_assert_eq!(frame.encode().len(), Frame::LEN);
         let frame = Frame::parse(&frame.encode()).unwrap();
-        prop_assert!(version.unwrap_seed(&frame).unwrap().ct_eq(&seed));
+        prop_assert!(version.unwrap_seed(&frame, None).unwrap().ct_eq(&seed));
 
         for other in [
             under(&other_ring, number, &key), under(&ring, other_number, &key), under(&ring, number, &other_key),
         ] {
-            prop_assert_eq!(other.unwrap_seed(&frame).is_ok(), other.id() == version.id());
+            prop_assert_eq!(other.unwrap_seed(&frame, None).is_ok(), other.id() == version.id());
         }
     }
 
@@ -401,9 +401,9 @@ proptest! {
         key in key(), id in (ring(), number()), seed in key(), nonce in drawn(), accidents in accidents(),
     ) {
         let version = VersionKey::new(KeyId::derive(id.0, id.1, &key).unwrap(), &key).unwrap();
-        let whole = version.wrap_seed(&seed, &nonce).unwrap().encode();
+        let whole = version.wrap_seed(&seed, None, &nonce).unwrap().encode();
         let changed = after(&accidents, whole.clone(), &whole);
-        let opened = Frame::parse(&changed).is_ok_and(|it| version.unwrap_seed(&it).is_ok());
+        let opened = Frame::parse(&changed).is_ok_and(|it| version.unwrap_seed(&it, None).is_ok());
         prop_assert_eq!(opened, changed == whole);
     }
 

@@ -104,7 +104,7 @@ fn nothing_is_made_without_random_bytes() {
     let context = Context { purpose: Purpose::Key, key_id: &id };
     assert_eq!(LocalRoot::new(&key).wrap(&key, &context, &Broken).err(), Some(RandomError));
     let version = VersionKey::new(id, &key).unwrap();
-    let refused = version.wrap_seed(&key, &Broken).err();
+    let refused = version.wrap_seed(&key, None, &Broken).err();
     assert_eq!(refused, Some(WrapError::Random(RandomError)));
 }
 
@@ -113,7 +113,7 @@ fn every_wrap_draws_its_own_nonce() {
     let key = secret();
     let version = VersionKey::new(id("etcd", &key), &key).unwrap();
     let frames: HashSet<_> = (0..100)
-        .map(|_| version.wrap_seed(&key, &SystemRandom).unwrap().encode()[1..25].to_vec())
+        .map(|_| version.wrap_seed(&key, None, &SystemRandom).unwrap().encode()[1..25].to_vec())
         .collect();
     assert_eq!(frames.len(), 100);
     let keys: HashSet<_> =

@@ -181,7 +181,7 @@ fn frame(vector: &mut VectorFile) -> Outcome {
     let wrapped = WrappedKey::new(root.id(), bytes)?;
     let opened = root.unwrap(&wrapped, &Context { purpose, key_id: &key_id });
     if purpose == Purpose::Seed {
-        let seed = VersionKey::new(key_id, &key).and_then(|key| key.unwrap_seed(&frame));
+        let seed = VersionKey::new(key_id, &key).and_then(|key| key.unwrap_seed(&frame, None));
         let secrets = [&opened, &seed].map(|it| it.as_ref().map(KeyMaterial::expose_secret));
         assert_eq!(secrets[0], secrets[1], "{}: by a version key", vector.name);
     }
@@ -230,7 +230,8 @@ fn recover(vector: &mut VectorFile) -> Outcome {
     let (root, id) = (LocalRoot::new(&key(vector, "root")), named_key(vector));
     let (annotation, ciphertext) = (vector.bytes("annotation"), vector.bytes("ciphertext"));
     let key = unwrap_one(&[WrappedKey::parse(&annotation)?], &root, &id)?;
-    let seed = VersionKey::new(id, &key)?.unwrap_seed(&Frame::parse(&ciphertext)?)?;
+    let seed =
+        VersionKey::new(id, &key)?.unwrap_seed(&Frame::parse(&ciphertext)?, Some(&annotation))?;
     Ok(vec![("plaintext", hex(seed.expose_secret()))])
 }
 

@@ -62,24 +62,30 @@ impl Keyring {
         Ok(Status { key_id: named.key.id().as_str().into() })
     }
 
-    /// Wraps a seed under the version that the last Status named.
+    /// Wraps a seed under the version that the last Status named; beside its annotation, where one is wanted.
     ///
     /// # Errors
     /// [`EncryptError`].
-    pub fn encrypt(&self, seed: &KeyMaterial) -> Result<Encrypted, EncryptError> {
+    pub fn encrypt(&self, seed: &KeyMaterial, annotate: bool) -> Result<Encrypted, EncryptError> {
         let named = self.named()?;
-        let frame = named.key.wrap_seed(seed, &SystemRandom)?;
+        let annotation = annotate.then_some(&*named.annotation);
+        let frame = named.key.wrap_seed(seed, annotation, &SystemRandom)?;
         Ok(Encrypted { frame, version: named })
     }
 
-    /// Opens a seed under the version that `key_id` names.
+    /// Opens a seed under the version that `key_id` names, beside the annotation that it was wrapped with.
     ///
     /// # Errors
     /// [`DecryptError`]; [`DecryptError::Unknown`] is where recovery may begin.
-    pub fn decrypt(&self, key_id: &str, frame: &Frame) -> Result<KeyMaterial, DecryptError> {
+    pub fn decrypt(
+        &self,
+        key_id: &str,
+        frame: &Frame,
+        annotation: Option<&[u8]>,
+    ) -> Result<KeyMaterial, DecryptError> {
         let snapshot = self.current.load();
         match snapshot.as_ref().ok_or(NotLoaded)?.find(key_id) {
-            Some(Entry::Open(version)) => Ok(version.key.unwrap_seed(frame)?),
+            Some(Entry::Open(version)) => Ok(version.key.unwrap_seed(frame, annotation)?),
             Some(Entry::Closed(state)) => Err(DecryptError::Closed(*state)),
             None => Err(DecryptError::Unknown(KeyId::parse(key_id)?)),
         }

@@ -212,6 +212,11 @@ def context(purpose: int, key_id: KeyId) -> bytes:
     return b"strongroom/context/v1" + u8(purpose) + enc(ring) + enc(key_id.encode())
 
 
+def associated(purpose: int, key_id: KeyId, annotation: bytes | None) -> bytes:
+    """The context, and the annotation beside the frame where there is one."""
+    return context(purpose, key_id) + (b"" if annotation is None else enc(annotation))
+
+
 # --- XAES-256-GCM (C2SP) ------------------------------------------------------------------------------------------------------
 
 
@@ -308,14 +313,16 @@ class Frame:
         return frame
 
     @classmethod
-    def seal(cls, key: bytes, purpose: int, key_id: KeyId, secret: bytes, nonce: bytes) -> Frame:
-        return cls(nonce, xaes_seal(key, nonce, check_key(secret), context(purpose, key_id)))
+    def seal(
+        cls, key: bytes, purpose: int, key_id: KeyId, secret: bytes, nonce: bytes, annotation: bytes | None = None
+    ) -> Frame:
+        return cls(nonce, xaes_seal(key, nonce, check_key(secret), associated(purpose, key_id, annotation)))
 
     def encode(self) -> bytes:
         return u8(FORMAT_VERSION) + self.nonce + self.ciphertext_and_tag
 
-    def open(self, key: bytes, purpose: int, key_id: KeyId) -> bytes:
-        return xaes_open(key, self.nonce, self.ciphertext_and_tag, context(purpose, key_id))
+    def open(self, key: bytes, purpose: int, key_id: KeyId, annotation: bytes | None = None) -> bytes:
+        return xaes_open(key, self.nonce, self.ciphertext_and_tag, associated(purpose, key_id, annotation))
 
 
 # --- Wrapped key --------------------------------------------------------------------------------------------------------------
@@ -568,7 +575,7 @@ def encode_accepted(generation: int) -> bytes:
 def recover(root: bytes, key_id: KeyId, annotation: bytes, ciphertext: bytes) -> bytes:
     """The DEK seed in `ciphertext`, by the wrapped key in the annotation beside it and the root key. No bundle is read."""
     key = Wrapped.parse(annotation).unwrap(root, key_id)
-    return Frame.parse(ciphertext).open(key, Purpose.DEK_SEED, key_id)
+    return Frame.parse(ciphertext).open(key, Purpose.DEK_SEED, key_id, annotation)
 
 
 # --- Command line -------------------------------------------------------------------------------------------------------------

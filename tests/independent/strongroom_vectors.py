@@ -449,7 +449,7 @@ def recoveries() -> Folder:
     root, kek, seed = key("recover root"), key("recover etcd/v7"), key("recover seed")
     key_id = KeyId.of("etcd", 7, kek)
     annotation = Wrapped.wrap(root, key_id, kek, nonce("recover annotation")).encode()
-    ciphertext = Frame.seal(kek, 1, key_id, seed, nonce("recover ciphertext")).encode()
+    ciphertext = Frame.seal(kek, 1, key_id, seed, nonce("recover ciphertext"), annotation).encode()
 
     def fields(**changed: str) -> Fields:
         right: Fields = {
@@ -474,6 +474,12 @@ def recoveries() -> Folder:
         "open",
         fields(annotation=next_annotation.hex(), key_id=str(next_id)),
     )
+    rewrapped = Wrapped.wrap(root, key_id, kek, nonce("recover annotation again")).encode()
+    folder.refused(
+        "annotation-rewrapped", "the same version, wrapped once more", "open", fields(annotation=rewrapped.hex())
+    )
+    alone = Frame.seal(kek, 1, key_id, seed, nonce("recover alone")).encode()
+    folder.refused("ciphertext-of-none", "sealed beside no annotation", "open", fields(ciphertext=alone.hex()))
     folder.refused("annotation-cut", "the annotation lost a byte", "open", fields(annotation=annotation[:-1].hex()))
     folder.refused("annotation-empty", "no annotation", "length", fields(annotation=""))
     folder.refused(

@@ -52,13 +52,14 @@ impl KeyManagementService for Plugin {
                 "plaintext must be a DEK seed of 32 bytes, as kube-apiserver 1.29 and later sends",
             )
         })?;
-        let encrypted = self.keyring.encrypt(&seed).map_err(|error| match error {
-            EncryptError::NotLoaded(error) => not_loaded(error),
-            EncryptError::Wrap(error) => {
-                error!(%error, "a seed was not wrapped");
-                Status::data_loss("the seed was not wrapped; the log of strongroomd says why")
-            }
-        })?;
+        let encrypted =
+            self.keyring.encrypt(&seed, self.annotate).map_err(|error| match error {
+                EncryptError::NotLoaded(error) => not_loaded(error),
+                EncryptError::Wrap(error) => {
+                    error!(%error, "a seed was not wrapped");
+                    Status::data_loss("the seed was not wrapped; the log of strongroomd says why")
+                }
+            })?;
         let annotations = if self.annotate {
             HashMap::from([(ANNOTATION.into(), encrypted.version.annotation.clone())])
         } else {
@@ -78,9 +79,10 @@ impl KeyManagementService for Plugin {
         let request = request.get_ref();
         let frame = Frame::parse(&request.ciphertext)
             .map_err(|error| Status::invalid_argument(format!("ciphertext: {error}")))?;
-        let seed = match self.keyring.decrypt(&request.key_id, &frame) {
+        let annotation = request.annotations.get(ANNOTATION).map(Vec::as_slice);
+        let seed = match self.keyring.decrypt(&request.key_id, &frame, annotation) {
             Ok(seed) => seed,
-            Err(DecryptError::Unknown(id)) => self.recover(&id, request, &frame).await?,
+            Err(DecryptError::Unknown(id)) => self.recover(&id, &frame, annotation).await?,
             Err(error) => return Err(refuse(&error)),
         };
         Ok(Response::new(DecryptResponse { plaintext: seed.expose_secret().to_vec() }))
@@ -92,11 +94,11 @@ impl Plugin {
     async fn recover(
         &self,
         id: &KeyId,
-        request: &DecryptRequest,
         frame: &Frame,
+        annotation: Option<&[u8]>,
     ) -> Result<KeyMaterial, Status> {
         let unknown = || Status::not_found(format!("key version {id} is not known here"));
-        let wrapped = request.annotations.get(ANNOTATION).ok_or_else(unknown)?;
+        let wrapped = annotation.ok_or_else(unknown)?;
         let recovered = self.recovered.get().ok_or_else(|| not_loaded(NotLoaded))?;
         let version = recovered.version(id, wrapped).await.map_err(|error| {
             let message = format!("key version {id} is not known here, and {error}");
@@ -110,7 +112,7 @@ impl Plugin {
                 _ => Status::not_found(message),
             }
         })?;
-        version.unwrap_seed(frame).map_err(|error| refuse(&error.into()))
+        version.unwrap_seed(frame, annotation).map_err(|error| refuse(&error.into()))
     }
 }
 

@@ -75,6 +75,12 @@ fn wrong_requests_are_told_whose_fault_it_is() -> Result<()> {
                 with(&|r| *r.ciphertext.last_mut().unwrap() ^= 1),
                 Code::InvalidArgument,
             ),
+            ("no annotation", with(&|r| r.annotations.clear()), Code::InvalidArgument),
+            (
+                "changed annotation",
+                with(&|r| r.annotations.get_mut(ANNOTATION).unwrap()[40] ^= 1),
+                Code::InvalidArgument,
+            ),
             ("no key_id", with(&|r| r.key_id.clear()), Code::InvalidArgument),
             (
                 "malformed key_id",
