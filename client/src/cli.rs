@@ -1,0 +1,293 @@
+//! The command line. What is said here is also the man pages and the completions.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::{
+    failure::Failure,
+    output,
+    probe::{self, Seed, check},
+    socket::Address,
+};
+
+/// Keep Kubernetes Secrets encrypted where they leak from: the command line of Strongroom.
+///
+/// The daemon beside kube-apiserver is `strongroomd`; this is what people, CI and hooks use.
+#[derive(Parser)]
+#[command(name = NAME, version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Do,
+}
+
+const NAME: &str = "strongroom";
+
+const EXAMPLES: &str = "\
+Examples:
+  Is the KMS plugin of this node in order, as kube-apiserver will see it?
+      strongroom probe --socket /run/strongroom/kms.sock
+  The same for a script: the names of the checks that failed
+      strongroom probe --socket S --output json | jq -r '.checks[]|select(.result==\"fail\").id'
+  Completions for this shell, and the manual pages
+      strongroom completions bash > /etc/bash_completion.d/strongroom
+      strongroom man --dir /usr/local/share/man/man1
+
+Exit codes:
+  0  all is well (warnings included)
+  1  something is not: the output says what, why, and what to do next
+  2  the command line is wrong
+
+`strongroom help COMMAND` tells all about a command.";
+
+#[derive(Subcommand)]
+enum Do {
+    /// Check a KMS v2 plugin, any vendor's, against the whole contract that kube-apiserver enforces
+    ///
+    /// Connects to the plugin's socket and calls Status, Encrypt and Decrypt as kube-apiserver does, checks every answer, then sends what a plugin must
+    /// refuse. Nothing is changed: what is encrypted is random, marked as a probe's, and thrown away.
+    #[command(after_long_help = probe_help())]
+    Probe(Probe),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  strongroom completions bash > /etc/bash_completion.d/strongroom\n  strongroom completions fish > ~/.config/fish/completions/strongroom.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command
+    #[command(
+        after_help = "Examples:\n  strongroom man | man -l -\n  strongroom man --dir /usr/local/share/man/man1"
+    )]
+    Man {
+        /// Write the pages of all commands into this folder, which must exist
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Probe {
+    /// Where the plugin listens: a path, @name for an abstract socket, or the `endpoint` of an EncryptionConfiguration (unix:///…)
+    #[arg(long, value_name = "SOCKET")]
+    socket: Address,
+    /// How to print what was found
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    output: Format,
+    /// How long to wait for each call, such as 3s or 500ms; kube-apiserver waits 3s
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    timeout: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people; colours on a terminal only
+    Table,
+    /// For machines; stable
+    Json,
+}
+
+/// Does what the command line says; what went wrong is printed and becomes the exit code.
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Do::Probe(arguments) => probe(&arguments),
+        Do::Completions { shell } => completions(shell),
+        Do::Man { dir: None } => page(),
+        Do::Man { dir: Some(dir) } => pages(&dir),
+    };
+    done.unwrap_or_else(|failure| {
+        output::failure(&failure);
+        ExitCode::FAILURE
+    })
+}
+
+fn probe(arguments: &Probe) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(
+            "the probe could not start",
+            error.to_string(),
+            "check the limits of this user (`ulimit -n`)",
+        )
+    })?;
+    let mut random = [0; 16];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(
+        |error| {
+            Failure::new(
+                "the kernel gave no randomness",
+                error.to_string(),
+                "check whether a seccomp profile forbids getrandom",
+            )
+        },
+    )?;
+    let seed = Seed::mark(random);
+    let (report, unreachable) = runtime.block_on(async {
+        let probe = probe::probe(&arguments.socket, &seed, arguments.timeout);
+        let mut probe = std::pin::pin!(probe);
+        match tokio::time::timeout(LONG, &mut probe).await {
+            Ok(done) => done,
+            Err(_) => {
+                output::progress(&format!(
+                    "still probing: each of about 15 calls may take {:?}",
+                    arguments.timeout
+                ));
+                probe.await
+            }
+        }
+    });
+    let code =
+        if report.result == check::Verdict::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    match (arguments.output, unreachable) {
+        // A table of skipped checks would hide the one thing to say.
+        (Format::Table, Some(failure)) => return Err(failure),
+        (Format::Table, None) => output::result(probe::render(&report).as_bytes())?,
+        (Format::Json, _) => {
+            let json = serde_json::to_string_pretty(&report);
+            let json = json.map_err(|error| {
+                Failure::new(
+                    "the report could not be written as JSON",
+                    error.to_string(),
+                    "this is a bug: report it",
+                )
+            })?;
+            output::result(format!("{json}\n").as_bytes())?;
+        }
+    }
+    Ok(code)
+}
+
+/// From here on a person wonders whether anything happens.
+const LONG: Duration = Duration::from_secs(2);
+
+fn completions(shell: Shell) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+    output::result(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page() -> Result<ExitCode, Failure> {
+    output::result(&manual(documented())?.1)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pages(dir: &Path) -> Result<ExitCode, Failure> {
+    let mut command = documented();
+    command.build();
+    let own = command.clone();
+    for command in std::iter::once(&own).chain(command.get_subcommands()) {
+        let (name, text) = manual(command.clone())?;
+        let path = dir.join(&name);
+        fs::write(&path, text).map_err(|error| {
+            Failure::new(
+                format!("{} could not be written", path.display()),
+                error.to_string(),
+                "make the folder first, or name one that you may write to",
+            )
+        })?;
+        output::result(format!("{}\n", path.display()).as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `help` repeats what the pages say: it gets none.
+fn documented() -> Command {
+    Cli::command().disable_help_subcommand(true)
+}
+
+fn manual(command: Command) -> Result<(String, Vec<u8>), Failure> {
+    let page = clap_mangen::Man::new(command);
+    let mut text = Vec::new();
+    page.render(&mut text).map_err(|error| {
+        Failure::new(
+            "the manual page could not be made",
+            error.to_string(),
+            "this is a bug: report it",
+        )
+    })?;
+    Ok((page.get_filename(), text))
+}
+
+fn probe_help() -> String {
+    let mut text = String::from("Checks:\n");
+    for (_, id, what, _) in check::QUESTIONS {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {id:<28} {what}");
+    }
+    text + PROBE_HELP
+}
+
+const PROBE_HELP: &str = "
+Each ends as one of:
+  ok       as it should be
+  warn     kube-apiserver works with it; a person should look
+  fail     the contract is broken; the first from the top is the one to mend first
+  skipped  something before it failed, or it does not apply
+
+JSON (--output json) has all checks, always in this order; fields are added, never renamed:
+  {
+    \"schema\": \"strongroom.dev/probe/v1\",
+    \"socket\": \"/run/strongroom/kms.sock\",
+    \"result\": \"ok\",                 the worst of the checks
+    \"microseconds\": 12345,          of the whole probe
+    \"checks\": [
+      {
+        \"id\": \"status.version\",     stable: select by it
+        \"what\": \"version is v2\",
+        \"result\": \"ok\",             ok, warn, fail, skipped
+        \"detail\": \"v2\",             for people; says what to do next where something is wrong
+        \"microseconds\": null        of the call behind the check, where it has one of its own
+      }
+    ]
+  }
+
+Exit codes:
+  0  no check failed
+  1  a check failed, or nobody could be reached
+  2  the command line is wrong
+
+Examples:
+  strongroom probe --socket /run/strongroom/kms.sock
+  strongroom probe --socket unix:///@strongroom --timeout 500ms
+  strongroom probe --socket kms.sock --output json | jq -r '.checks[]|select(.result==\"fail\").id'";
+
+/// A whole number with its unit: the forms that a person writes, and no others.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.strip_suffix("ms") {
+        Some(number) => number.parse().map(Duration::from_millis),
+        None => text.strip_suffix('s').unwrap_or_default().parse().map(Duration::from_secs),
+    };
+    match parsed {
+        Ok(time) if !time.is_zero() && time <= LONGEST => Ok(time),
+        _ => Err("expected a time from 1ms to 60s, such as 3s or 500ms".to_owned()),
+    }
+}
+
+const LONGEST: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        assert_eq!(duration("3s"), Ok(Duration::from_secs(3)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "3", "0s", "0ms", "-1s", "1.5s", "61s", "s", "ms", "3m", "3 s"] {
+            assert!(duration(wrong).is_err(), "{wrong:?} was taken for a time");
+        }
+    }
+}

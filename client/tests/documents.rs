@@ -1,0 +1,40 @@
+//! Completions and manual pages come from the definitions that the program itself reads.
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to end it")]
+
+use std::process::Command;
+
+const COMMANDS: [&str; 3] = ["probe", "completions", "man"];
+
+#[test]
+fn every_shell_is_told_of_every_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(&["completions", shell]);
+        for word in COMMANDS.into_iter().chain(["socket", "timeout"]) {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+}
+
+#[test]
+fn each_command_has_a_manual_page_and_the_pages_name_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = run(&["man", "--dir", dir.path().to_str().unwrap()]);
+    let page = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let top = page("strongroom.1");
+    for command in COMMANDS {
+        let name = format!("strongroom-{command}");
+        // Dashes are escaped in roff.
+        assert!(top.contains(&name.replace('-', "\\-")), "strongroom.1 does not name {name}");
+        assert!(!page(&format!("{name}.1")).is_empty());
+        assert!(written.contains(&format!("{name}.1")));
+    }
+    assert!(page("strongroom-probe.1").contains("refuses.changed_ciphertext"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), COMMANDS.len() + 1);
+}
+
+fn run(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_strongroom")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
