@@ -9,6 +9,9 @@ use crate::FormatError;
 pub struct Accepted(pub u64);
 
 impl Accepted {
+    /// Longest content in bytes.
+    pub const MAX_LEN: usize = 21;
+
     /// Takes the content of the file.
     ///
     /// # Errors

@@ -32,8 +32,8 @@ impl VersionKey {
         &self.id
     }
 
-    /// Wraps a seed under a fresh nonce, bound to the annotation that will be stored beside it, if any; and opens the frame again before it is given out: kube-apiserver never checks that
-    /// what it stores can be opened (KMS-V2, "Timing").
+    /// Wraps a seed under a fresh nonce, bound to the annotation that will be stored beside it, if any; and opens the frame
+    /// again before it is given out, because kube-apiserver never checks that what it stores can be opened.
     ///
     /// # Errors
     /// [`WrapError`]; nothing was given out.

@@ -44,7 +44,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// Number of the first version, where a root key exists and its bundle is lost
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
         first_version: Option<u32>,
     },
     /// Try it on this machine: init and serve with defaults, everything in one folder

@@ -7,6 +7,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Notify, OnceCell},
     task::JoinSet,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -18,17 +19,18 @@ use crate::{
     health::Health,
     init,
     keyring::{Keyring, Recovered},
-    kms::{self, Allowed, Plugin, Socket},
+    kms::{self, Allowed, Calls, Plugin, Socket},
     memory,
     metrics::Metrics,
     probe::Prober,
     process,
-    reload::Reloader,
+    reload::{Last, Reloader},
     root::Roots,
 };
 
 /// How long a drain may take. systemd and the kubelet wait longer before they kill.
 const DRAIN: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Serves until a signal: the first SIGTERM or SIGINT drains, the second cuts. Calls `ready` once the keys are loaded.
 ///
@@ -36,7 +38,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// [`Failure`].
 pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure> {
     process::prepare_to_serve();
-    let mut signals = Signals::new()?;
+    let Signals { hangup, stop: mut signals } = Signals::new()?;
     let stop = CancellationToken::new();
     let mut parts = Parts { tasks: JoinSet::new() };
 
@@ -55,8 +57,10 @@ pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure>
         annotate: config.kms.annotation,
         probe_now: Arc::clone(&probe_now),
     };
-    let allowed = Allowed::new(&config.kms);
-    parts.start("kms", kms::serve(socket, allowed, plugin, Arc::clone(&metrics), stop.clone()));
+    let (allowed, calls) = (Allowed::new(&config.kms), Calls::default());
+    let serving =
+        kms::serve(socket, allowed, plugin, calls.clone(), Arc::clone(&metrics), stop.clone());
+    parts.start("kms", serving);
     if let Some(admin) = &config.admin {
         let listener = TcpListener::bind(admin.listen)
             .await
@@ -69,34 +73,58 @@ pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure>
         parts.start("admin", admin::serve(listener, pages, stop.clone()));
     }
 
-    let roots = Roots::open(&config.roots).await?;
-    let reloader = Reloader {
+    let roots = tokio::select! {
+        roots = Roots::open(&config.roots) => roots?,
+        () = signals.next() => return Ok(()),
+    };
+    for away in roots.away() {
+        error!(error = %away, "a root key is left out until the next start");
+        health.set("roots", Err(away.to_string()));
+    }
+    let mut reloader = Reloader {
         store: init::store(config).map_err(init::InitError::from)?,
         roots: roots.clone(),
         keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         metrics: Arc::clone(&metrics),
+        last: Last::default(),
     };
-    reloader.load().await?;
+    tokio::select! {
+        loaded = reloader.load() => loaded?,
+        () = signals.next() => return Ok(()),
+    }
     // Nobody else sets it.
     let _ = recovered.set(Recovered::new(roots.clone()));
-    parts.start("reload", until(stop.clone(), reloader.run(signals.hangup)));
+    parts.start("reload", until(stop.clone(), reloader.run(hangup)));
     parts.start("memory", until(stop.clone(), memory::give_back_regularly()));
     let prober = Prober { roots, keyring, health, metrics, now: probe_now };
     parts.start("probe", until(stop.clone(), prober.run()));
 
     ready();
     tokio::select! {
-        () = signals.stop.next() => {}
+        () = signals.next() => {}
         failure = parts.ended() => return Err(failure),
     }
     info!("draining: calls under way are finished, new ones go to the next daemon");
     stop.cancel();
     tokio::select! {
         () = parts.finished() => Ok(()),
-        () = signals.stop.next() => Err(Failure::Cut("a second signal came")),
-        () = tokio::time::sleep(DRAIN) => Err(Failure::Cut("the drain took longer than 10 seconds")),
+        () = signals.next() => Err(Failure::Cut("a second signal came")),
+        drained = drained(&calls) => drained,
     }
+}
+
+/// Waits for calls, not for connections: one without a call is owed no more than a moment to read that we are going.
+async fn drained(calls: &Calls) -> Result<(), Failure> {
+    sleep(MOMENT).await;
+    let none_left = async {
+        while !calls.none() {
+            sleep(MOMENT / 10).await;
+        }
+    };
+    timeout(DRAIN, none_left)
+        .await
+        .map_err(|_| Failure::Cut("the drain took longer than 10 seconds"))
 }
 
 /// Work that never ends by itself, until `stop`.

@@ -6,10 +6,12 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
+
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 
 /// What a write is about to do. Tests stop it here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +36,12 @@ impl Step {
 /// # Errors
 /// Those of the file system; `path` is then as it was, or, when only the last step failed, already new.
 pub fn replace(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> io::Result<()> {
+    let folder = lock_folder(path)?;
     let tmp = write_tmp(path, content, mode, before)?;
     before(Step::Publish);
     fs::rename(&tmp, path)?;
     before(Step::SyncFolder);
-    sync_folder(path)
+    folder.sync_all()
 }
 
 /// Makes `path`, which must not exist.
@@ -46,26 +49,57 @@ pub fn replace(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) ->
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] where there is anything at `path`, which is left as it is; else as [`replace`].
 pub fn create(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> io::Result<()> {
+    let folder = lock_folder(path)?;
     if path.symlink_metadata().is_ok() {
+        remove_tmp(path)?;
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let tmp = write_tmp(path, content, mode, before)?;
     before(Step::Publish);
-    // Unlike rename(2), link(2) fails where somebody else was faster.
-    let linked = fs::hard_link(&tmp, path);
-    fs::remove_file(&tmp)?;
-    linked?;
+    // Fails where somebody who does not take our lock was faster.
+    if let Err(error) = renameat_with(CWD, &tmp, CWD, path, RenameFlags::NOREPLACE) {
+        fs::remove_file(&tmp)?;
+        return Err(error.into());
+    }
     before(Step::SyncFolder);
-    sync_folder(path)
+    folder.sync_all()
+}
+
+/// Reads a regular file of at most `most` bytes. What is longer is cut after one byte more, for the parser to refuse; a pipe
+/// or a device is an error, and never waits.
+///
+/// # Errors
+/// Those of the file system; [`io::ErrorKind::InvalidInput`] where it is no regular file.
+pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    let mut content = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Opens a regular file to read it, without waiting for anybody.
+///
+/// # Errors
+/// As [`read`].
+pub fn open(path: &Path) -> io::Result<File> {
+    let nonblocking = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// One writer at a time in a folder: two would share the temporary name. The kernel lets go of the lock however we die.
+fn lock_folder(path: &Path) -> io::Result<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
+    folder.lock()?;
+    Ok(folder)
 }
 
 fn write_tmp(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let tmp = path.with_file_name(format!(".{}.tmp", name.to_string_lossy()));
-    match fs::remove_file(&tmp) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    let tmp = remove_tmp(path)?;
     before(Step::Write);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&tmp)?;
     file.write_all(content)?;
@@ -74,9 +108,12 @@ fn write_tmp(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> i
     Ok(tmp)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+/// Removes what a write that was cut short has left, which may be a key; returns its name.
+fn remove_tmp(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let tmp = path.with_file_name(format!(".{}.tmp", name.to_string_lossy()));
+    match fs::remove_file(&tmp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(tmp),
     }
 }

@@ -3,7 +3,11 @@
 use std::{fmt::Write, io, net::SocketAddr, path::PathBuf};
 
 use crate::{
-    config::ConfigError, init::InitError, keyring::LoadError, kms::BindError, root::OpenRootError,
+    config::ConfigError,
+    init::InitError,
+    keyring::LoadError,
+    kms::BindError,
+    root::{OpenRootError, UnwrapError},
 };
 
 /// Why the program stops. The message says what to do next.
@@ -79,7 +83,7 @@ const CODES: &[(u8, &str)] = &[
     (30, "the bundle cannot be read"),
     (31, "the bundle is damaged"),
     (32, "the bundle is not authentic"),
-    (33, "the bundle is older than one that was accepted"),
+    (33, "the bundle would go back to what was before one that was accepted"),
     (40, "calls were still under way when the drain was cut short"),
 ];
 
@@ -93,20 +97,14 @@ impl Failure {
             Self::Bind(BindError::Served { .. }) => 12,
             Self::Bind(_) | Self::Admin { .. } => 13,
             Self::Root(error) => root_code(error),
-            Self::Load(error) => match error {
-                LoadError::Missing { .. } => 11,
-                LoadError::OtherRoot { .. } => 22,
-                LoadError::Root(_) | LoadError::Version { .. } => 23,
-                LoadError::Read { .. } | LoadError::Accept { .. } => 30,
-                LoadError::Malformed { .. } | LoadError::Accepted { .. } => 31,
-                LoadError::Forged { .. } => 32,
-                LoadError::Older { .. } => 33,
-            },
+            Self::Load(error) => load_code(error),
             Self::Init(error) => match error {
                 InitError::Root(error) => root_code(error),
                 InitError::RootMissing { .. } => 20,
                 InitError::RootKept { .. } => 11,
-                InitError::Wrap(_) => 23,
+                InitError::Wrap(_) | InitError::RootAway(_) => 23,
+                InitError::Load(error) => load_code(error),
+                InitError::FirstVersion => 2,
                 _ => 1,
             },
             Self::Cut(_) => 40,
@@ -120,6 +118,18 @@ impl Failure {
             let _ = writeln!(text, "  {code:<3} {meaning}");
             text
         })
+    }
+}
+
+fn load_code(error: &LoadError) -> u8 {
+    match error {
+        LoadError::Missing { .. } => 11,
+        LoadError::Root(UnwrapError::OtherRoot { .. }) => 22,
+        LoadError::Root(_) | LoadError::Version { .. } | LoadError::Slow(_) => 23,
+        LoadError::Read { .. } | LoadError::Accept { .. } => 30,
+        LoadError::Malformed { .. } | LoadError::Accepted { .. } => 31,
+        LoadError::Forged { .. } => 32,
+        LoadError::Older { .. } | LoadError::OtherHistory { .. } | LoadError::GoesBack { .. } => 33,
     }
 }
 

@@ -14,12 +14,12 @@ use envelope::{
 use crate::{
     clock::Clock,
     config::{self, Config},
-    keyring::Store,
+    keyring::{LoadError, RING, Store},
     root::{CreateRootError, LocalFile, OpenRootError, RootError, Roots},
 };
 
-/// The ring that serves kube-apiserver.
-pub const RING: &str = "etcd";
+/// Versions only go forward, and there are 2^32: this leaves more than enough of them.
+const MAX_FIRST_VERSION: u32 = 1_000_000_000;
 
 /// What `init` did.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,9 +53,9 @@ pub async fn init(
 ) -> Result<Outcome, InitError> {
     let store = store(config)?;
     let bundle = store.bundle_path();
-    let exists = bundle.symlink_metadata().is_ok();
+    let exists = bundle.exists();
     let local = config.roots.iter().map(|config::Root::Local { file }| file);
-    let (kept, missing): (Vec<_>, Vec<_>) = local.partition(|file| file.symlink_metadata().is_ok());
+    let (kept, missing): (Vec<_>, Vec<_>) = local.partition(|file| file.exists());
 
     if exists {
         return match missing.first() {
@@ -66,6 +66,10 @@ pub async fn init(
     if let (Some(root), None) = (kept.first(), first_version) {
         return Err(InitError::RootKept { root: root.to_path_buf(), bundle });
     }
+    let number = first_version.unwrap_or(1);
+    if number > MAX_FIRST_VERSION {
+        return Err(InitError::FirstVersion);
+    }
     let mut made = Vec::new();
     for file in missing {
         make_folder(file.parent())?;
@@ -73,8 +77,12 @@ pub async fn init(
         made.push(file.to_path_buf());
     }
     let roots = Roots::open(&config.roots).await?;
+    if let Some(away) = roots.away().first() {
+        return Err(InitError::RootAway(away.to_string()));
+    }
     make_folder(bundle.parent())?;
-    let (key_id, bytes) = first_bundle(&roots, first_version.unwrap_or(1), clock.now()).await?;
+    let generation = store.next_generation()?;
+    let (key_id, bytes) = first_bundle(&roots, generation, number, clock.now()).await?;
     store.create(&bytes).map_err(|source| InitError::Write { path: bundle.clone(), source })?;
     Ok(Outcome::Made { roots: made, bundle, key_id })
 }
@@ -87,7 +95,12 @@ pub fn store(config: &Config) -> Result<Store, FormatError> {
     Ok(Store::new(&config.bundle.dir, RingName::parse(RING)?))
 }
 
-async fn first_bundle(roots: &Roots, number: u32, now: u64) -> Result<(KeyId, Vec<u8>), InitError> {
+async fn first_bundle(
+    roots: &Roots,
+    generation: u64,
+    number: u32,
+    now: u64,
+) -> Result<(KeyId, Vec<u8>), InitError> {
     let ring = RingName::parse(RING)?;
     let key = KeyMaterial::make(&SystemRandom)?;
     let id = KeyId::derive(ring.clone(), number, &key)?;
@@ -106,7 +119,7 @@ async fn first_bundle(roots: &Roots, number: u32, now: u64) -> Result<(KeyId, Ve
         id: ledger_id.clone(),
     };
     let ledger_key = LedgerKey::new(ledger_id, ledger_key).map_err(|_| FormatError::KeyId)?;
-    let bundle = Bundle::new(ring, 1, ledger, vec![version])?;
+    let bundle = Bundle::new(ring, generation, ledger, vec![version])?;
     Ok((id, bundle.encode(&ledger_key)?))
 }
 
@@ -167,6 +180,15 @@ pub enum InitError {
     /// A root key that exists cannot be used.
     #[error(transparent)]
     Root(#[from] OpenRootError),
+    /// A root key that exists cannot be used, and another can.
+    #[error("a ring is wrapped under all root keys when it is made, and one is away: {0}")]
+    RootAway(String),
+    /// There would be no room for later versions.
+    #[error("--first-version is at most {MAX_FIRST_VERSION}")]
+    FirstVersion,
+    /// What lies beside the bundle cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// A root key was not made.
     #[error(transparent)]
     Create(#[from] CreateRootError),

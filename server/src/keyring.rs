@@ -15,9 +15,12 @@ mod recovered;
 mod snapshot;
 mod store;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use arc_swap::ArcSwapOption;
@@ -29,6 +32,9 @@ pub use self::{
     store::{LoadError, Store},
 };
 
+/// The ring that serves kube-apiserver.
+pub const RING: &str = "etcd";
+
 /// What the serving path reads: the current snapshot, behind one atomic swap.
 #[derive(Debug, Default)]
 pub struct Keyring {
@@ -38,9 +44,28 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Serves `snapshot` from now on.
-    pub fn publish(&self, snapshot: Snapshot) {
+    /// Serves `snapshot`, which was loaded from `path`, from now on.
+    ///
+    /// # Errors
+    /// [`LoadError`] where it would go back: to an older generation, another history, or an older active version, whatever is
+    /// written down on disk. What is served stays.
+    pub fn publish(&self, snapshot: Snapshot, path: PathBuf) -> Result<(), LoadError> {
+        if let Some(served) = self.snapshot() {
+            let (generation, accepted) = (snapshot.generation(), served.generation());
+            if generation < accepted {
+                return Err(LoadError::Older { path, generation, accepted });
+            }
+            if generation == accepted && snapshot.bundle() != served.bundle() {
+                return Err(LoadError::OtherHistory { path, generation });
+            }
+            let version = |snapshot: &Snapshot| snapshot.active().key.id().version();
+            let (active, served) = (version(&snapshot), version(&served));
+            if active < served {
+                return Err(LoadError::GoesBack { path, active, served });
+            }
+        }
         self.current.store(Some(Arc::new(snapshot)));
+        Ok(())
     }
 
     /// The snapshot that is served, if one was loaded yet.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 pub use self::{
+    boundary::Calls,
     peer::Allowed,
     plugin::Plugin,
     socket::{BindError, Socket},
@@ -23,8 +24,9 @@ const MAX_REQUEST: usize = 40 << 10;
 const MAX_RESPONSE: usize = 40 << 10;
 /// kube-apiserver has a few calls under way at once; 256 is what it may burst to at a cold start.
 const MAX_STREAMS: u32 = 256;
-const MAX_HEADERS: u32 = 8 << 10;
-/// A stream can hold one request of full size; a connection cannot make us hold more than four.
+/// What is longer is answered by HTTP/2 itself, without a gRPC code; `boundary` refuses far shorter ones.
+const MAX_HEADERS: u32 = 80 << 10;
+/// A stream can hold one request of full size, a connection four that nobody has begun to read.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 /// A peer that does not answer a ping is gone.
@@ -41,6 +43,7 @@ pub async fn serve(
     socket: Socket,
     allowed: Allowed,
     plugin: Plugin,
+    calls: Calls,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
@@ -58,7 +61,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .serve_with_incoming_shutdown(
-            boundary::Boundary::new(service, metrics),
+            boundary::Boundary::new(service, calls, metrics),
             peers,
             stop.cancelled_owned(),
         )

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use envelope::{Context, KeyMaterial, RootId, WrappedKey};
 
 pub use self::local::{CreateRootError, LocalFile, OpenRootError};
+use tracing::warn;
+
 use crate::config;
 
 /// A key that wraps other keys.
@@ -73,34 +75,111 @@ pub struct RootError {
     pub message: String,
 }
 
-/// The configured roots, in the configured order.
+/// The configured roots that could be opened, in the configured order.
 #[derive(Debug, Clone)]
-pub struct Roots(Arc<[Arc<dyn RootKey>]>);
+pub struct Roots {
+    open: Arc<[Arc<dyn RootKey>]>,
+    away: Arc<[OpenRootError]>,
+}
 
 impl Roots {
-    /// Opens every configured root.
+    /// Opens the configured roots. One that cannot be opened is left out: any other opens everything.
     ///
     /// # Errors
-    /// The first that cannot be opened.
+    /// The first error, where none can be opened; a key that stands under two names.
     pub async fn open(configured: &[config::Root]) -> Result<Self, OpenRootError> {
-        let mut roots: Vec<Arc<dyn RootKey>> = Vec::new();
+        let mut open: Vec<Arc<dyn RootKey>> = Vec::new();
+        let mut away = Vec::new();
         for root in configured {
             let config::Root::Local { file } = root;
-            roots.push(Arc::new(LocalFile::open(file).await?));
+            match LocalFile::open(file).await {
+                Ok(root) if open.iter().any(|other| other.id() == root.id()) => {
+                    return Err(OpenRootError::Twice { path: file.to_path_buf() });
+                }
+                Ok(root) => open.push(Arc::new(root)),
+                Err(error) => away.push(error),
+            }
         }
-        Ok(Self(roots.into()))
+        match away.pop() {
+            Some(error) if open.is_empty() => Err(error),
+            last => {
+                away.extend(last);
+                Ok(Self { open: open.into(), away: away.into() })
+            }
+        }
     }
 
-    /// The roots themselves.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn RootKey>> {
-        self.0.iter()
-    }
-
-    /// The first configured root that one of `wraps` names, with that wrap.
+    /// These roots, in this order.
     #[must_use]
-    pub fn find<'a>(&self, wraps: &'a [WrappedKey]) -> Option<(&Arc<dyn RootKey>, &'a WrappedKey)> {
-        self.iter().find_map(|root| {
-            wraps.iter().find(|wrapped| wrapped.root() == root.id()).map(|wrapped| (root, wrapped))
-        })
+    pub fn of(roots: Vec<Arc<dyn RootKey>>) -> Self {
+        Self { open: roots.into(), away: Arc::default() }
     }
+
+    /// The roots that are open.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn RootKey>> {
+        self.open.iter()
+    }
+
+    /// Why the others are not.
+    #[must_use]
+    pub fn away(&self) -> &[OpenRootError] {
+        &self.away
+    }
+
+    /// The key that `context` names, out of one of its wraps: by the preferred root, and where that does not do it by the next
+    /// that has a wrap of its own. Each root is only asked for what names it. Returns the wrap that opened.
+    ///
+    /// # Errors
+    /// The last root's; or [`UnwrapError::OtherRoot`] where none is named.
+    pub async fn unwrap<'a>(
+        &self,
+        wraps: &'a [WrappedKey],
+        context: Context<'_>,
+    ) -> Result<(KeyMaterial, &'a WrappedKey), UnwrapError> {
+        let mut failed = None;
+        for root in self.iter() {
+            let Some(wrapped) = wraps.iter().find(|wrapped| wrapped.root() == root.id()) else {
+                continue;
+            };
+            match root.unwrap(wrapped, context).await {
+                Ok(key) => return Ok((key, wrapped)),
+                Err(error) => {
+                    warn!(%error, key_id = %context.key_id, "a root key did not open a key");
+                    failed = Some(error);
+                }
+            }
+        }
+        Err(failed.map_or_else(
+            || UnwrapError::OtherRoot {
+                wanted: wraps.iter().map(WrappedKey::root).collect(),
+                configured: self.iter().map(|root| root.id()).collect(),
+            },
+            UnwrapError::Root,
+        ))
+    }
+}
+
+/// No root opened a key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnwrapError {
+    /// Those that could did not.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// None could: it is wrapped under others.
+    #[error(
+        "wrong root key: it is wrapped under {}, and the configuration has {}. Configure the root key that it was made with",
+        ids(wanted),
+        ids(configured)
+    )]
+    OtherRoot {
+        /// Roots that would open it.
+        wanted: Vec<RootId>,
+        /// Roots that are configured.
+        configured: Vec<RootId>,
+    },
+}
+
+fn ids(roots: &[RootId]) -> String {
+    roots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,7 @@
 //! Writes that are killed at each step. The process that dies is this test program itself, started again.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the environment tells the second process what to do"
@@ -8,9 +9,13 @@
 
 use std::{
     env, fs, io,
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::ExitStatusExt,
+    },
     path::Path,
     process::Command,
+    thread,
 };
 
 use rustix::process::{Signal, getpid, kill_process};
@@ -103,4 +108,42 @@ fn creation_never_overwrites() {
     let error = durable::create(&raced, b"ours", 0o600, &race).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     assert_eq!(fs::read(&raced).unwrap(), b"theirs");
+}
+
+/// Killed between link(2) and unlink(2), an earlier version left the key under a second name.
+#[test]
+fn what_a_killed_creation_left_goes_away_although_the_file_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root.key");
+    durable::create(&path, b"key", 0o600, &|_| {}).unwrap();
+    fs::hard_link(&path, folder.path().join(".root.key.tmp")).unwrap();
+    let error = durable::create(&path, b"key", 0o600, &|_| {}).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::metadata(&path).unwrap().nlink(), 1);
+}
+
+#[test]
+fn writers_at_once_publish_whole_files_and_one_creation_wins() {
+    for _ in 0..50 {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, replaced) = (folder.path().join("made"), folder.path().join("replaced"));
+        let contents: Vec<Vec<u8>> = (1..=4).map(|n| vec![n; 1000 * usize::from(n)]).collect();
+        let created: Vec<_> = thread::scope(|scope| {
+            let write = |content: &[u8]| {
+                durable::replace(&replaced, content, 0o600, &|_| {}).unwrap();
+                durable::create(&made, content, 0o600, &|_| {}).map_err(|error| error.kind())
+            };
+            let threads: Vec<_> =
+                contents.iter().map(|content| scope.spawn(move || write(content))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let winners: Vec<_> =
+            created.iter().zip(&contents).filter(|(made, _)| made.is_ok()).collect();
+        assert_eq!(winners.len(), 1, "{created:?}");
+        assert!(
+            created.iter().all(|made| made.is_ok() || *made == Err(io::ErrorKind::AlreadyExists))
+        );
+        assert_eq!(fs::read(&made).unwrap(), *winners[0].1);
+        assert!(contents.contains(&fs::read(&replaced).unwrap()));
+    }
 }

@@ -1,8 +1,8 @@
 use aes_gcm::{
-    AeadInOut, Aes256Gcm, KeyInit,
+    AeadInOut, AesGcm, KeyInit,
     aes::{
-        Aes256, Block,
-        cipher::{Array, BlockCipherEncrypt},
+        Aes256Enc, Block,
+        cipher::{Array, BlockCipherEncrypt, consts::U12},
     },
 };
 use zeroize::{Zeroize, Zeroizing};
@@ -13,16 +13,19 @@ const KEY_LEN: usize = 32;
 pub(crate) const NONCE_LEN: usize = 24;
 pub(crate) const TAG_LEN: usize = 16;
 
+/// AES-256-GCM. GCM only ever encrypts blocks, so the schedule for decrypting them is not even computed.
+type Aes256Gcm = AesGcm<Aes256Enc, U12>;
+
 /// XAES-256-GCM (C2SP, <https://c2sp.org/XAES-256-GCM>): AES-256-GCM under a key derived from a 192-bit nonce, so that
 /// random nonces have no practical limit. The AES key schedule and the CMAC subkey are computed once, here.
 pub(crate) struct Xaes {
-    aes: Box<Aes256>,
+    aes: Box<Aes256Enc>,
     k1: Box<Zeroizing<[u8; 16]>>,
 }
 
 impl Xaes {
     pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
-        let aes = Box::new(Aes256::new(key.into()));
+        let aes = Box::new(Aes256Enc::new(key.into()));
         // NIST SP 800-38B, section 6.1: K1 is L doubled in GF(2^128).
         let mut l = Block::default();
         aes.encrypt_block(&mut l);
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn key_schedules_wipe_themselves() {
         fn wipes<T: ZeroizeOnDrop>() {}
-        wipes::<Aes256>();
+        wipes::<Aes256Enc>();
         wipes::<Aes256Gcm>();
         wipes::<Zeroizing<[u8; 16]>>();
     }

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use envelope::{
-    Bundle, Context, Purpose, VersionKey, WrappedKey,
+    Bundle, Context, Purpose, VersionKey,
     bundle::{State, Version},
 };
 
@@ -11,7 +11,7 @@ use crate::root::Roots;
 /// All versions of one ring, unwrapped where their state lets them open anything. Immutable.
 #[derive(Debug)]
 pub struct Snapshot {
-    generation: u64,
+    bundle: Bundle,
     active: Arc<OpenVersion>,
     by_id: HashMap<Box<str>, Entry>,
 }
@@ -30,7 +30,7 @@ pub enum Entry {
 pub struct OpenVersion {
     /// The key.
     pub key: VersionKey,
-    /// The key under the preferred root, encoded: what Encrypt hands out as annotation.
+    /// The key under the root that opened it, encoded: what Encrypt hands out as annotation.
     pub annotation: Vec<u8>,
 }
 
@@ -39,7 +39,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`LoadError`] of the first version that does not unwrap.
-    pub async fn unwrap(bundle: &Bundle, roots: &Roots) -> Result<Self, LoadError> {
+    pub async fn unwrap(bundle: Bundle, roots: &Roots) -> Result<Self, LoadError> {
         let mut by_id = HashMap::with_capacity(bundle.versions().len());
         let mut active = None;
         for version in bundle.versions() {
@@ -56,13 +56,19 @@ impl Snapshot {
         }
         #[expect(clippy::expect_used, reason = "a bundle has exactly one active version")]
         let active = active.expect("one version is active");
-        Ok(Self { generation: bundle.generation(), active, by_id })
+        Ok(Self { bundle, active, by_id })
+    }
+
+    /// The bundle that it was made of.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
     }
 
     /// Generation of the bundle that it was made of.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.bundle.generation()
     }
 
     /// The version that new seeds are wrapped under.
@@ -91,21 +97,9 @@ impl Snapshot {
 }
 
 async fn unwrap_version(version: &Version, roots: &Roots) -> Result<OpenVersion, LoadError> {
-    let (root, wrapped) = find_root(&version.wraps, roots)?;
     let context = Context { purpose: Purpose::Key, key_id: &version.id };
-    let key = root.unwrap(wrapped, context).await?;
+    let (key, wrapped) = roots.unwrap(&version.wraps, context).await?;
     let key = VersionKey::new(version.id.clone(), &key)
-        .map_err(|_| LoadError::Version { id: version.id.clone(), root: root.id() })?;
+        .map_err(|_| LoadError::Version { id: version.id.clone(), root: wrapped.root() })?;
     Ok(OpenVersion { key, annotation: wrapped.encode() })
-}
-
-/// The preferred root that one of `wraps` names.
-pub(super) fn find_root<'a>(
-    wraps: &'a [WrappedKey],
-    roots: &'a Roots,
-) -> Result<(&'a Arc<dyn crate::root::RootKey>, &'a WrappedKey), LoadError> {
-    roots.find(wraps).ok_or_else(|| LoadError::OtherRoot {
-        wanted: wraps.iter().map(WrappedKey::root).collect(),
-        configured: roots.iter().map(|root| root.id()).collect(),
-    })
 }

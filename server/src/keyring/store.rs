@@ -1,5 +1,5 @@
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -8,10 +8,10 @@ use envelope::{
     bundle::UnverifiedBundle,
 };
 
-use super::snapshot::{Snapshot, find_root};
+use super::Snapshot;
 use crate::{
     durable,
-    root::{RootError, Roots},
+    root::{Roots, UnwrapError},
 };
 
 /// The bundle of one ring on this node's disk, and the highest generation that was ever accepted from it.
@@ -43,17 +43,13 @@ impl Store {
     /// # Errors
     /// [`LoadError`]. Nothing is accepted by halves.
     pub async fn load(&self, roots: &Roots) -> Result<Snapshot, LoadError> {
-        let path = self.bundle_path();
-        let bytes = fs::read(&path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => LoadError::Missing { path: path.clone() },
-            _ => LoadError::Read { path: path.clone(), source },
-        })?;
+        let (bytes, accepted) = self.apart(|store| Ok((store.read()?, store.accepted()?))).await?;
         let bundle = self.verify(&bytes, roots).await?;
-        let accepted = self.accepted()?;
         if bundle.generation() < accepted {
-            return Err(LoadError::Older { path, generation: bundle.generation(), accepted });
+            let generation = bundle.generation();
+            return Err(LoadError::Older { path: self.bundle_path(), generation, accepted });
         }
-        Snapshot::unwrap(&bundle, roots).await
+        Snapshot::unwrap(bundle, roots).await
     }
 
     /// Remembers that `generation` was accepted: an older bundle is refused from now on, also after a restart.
@@ -62,13 +58,43 @@ impl Store {
     ///
     /// # Errors
     /// [`LoadError::Accept`]; worth trying again.
-    pub fn accept(&self, generation: u64) -> Result<(), LoadError> {
-        if generation <= self.accepted()? {
-            return Ok(());
-        }
-        let path = self.accepted_path();
-        durable::replace(&path, &Accepted(generation).encode(), 0o600, &|_| {})
-            .map_err(|source| LoadError::Accept { path, source })
+    pub async fn accept(&self, generation: u64) -> Result<(), LoadError> {
+        self.apart(move |store| {
+            if generation <= store.accepted()? {
+                return Ok(());
+            }
+            let path = store.accepted_path();
+            durable::replace(&path, &Accepted(generation).encode(), 0o600, &|_| {})
+                .map_err(|source| LoadError::Accept { path, source })
+        })
+        .await
+    }
+
+    /// The first generation that no node of this folder has accepted.
+    ///
+    /// # Errors
+    /// [`LoadError`] where the note of it cannot be read.
+    pub fn next_generation(&self) -> Result<u64, LoadError> {
+        Ok(self.accepted()?.saturating_add(1))
+    }
+
+    /// Works with files away from the serving thread: a disk can be slow, or hang.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Self) -> Result<T, LoadError> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let (store, path) = (self.clone(), self.bundle_path());
+        tokio::task::spawn_blocking(move || work(store))
+            .await
+            .unwrap_or_else(|error| Err(LoadError::Read { path, source: error.into() }))
+    }
+
+    fn read(&self) -> Result<Vec<u8>, LoadError> {
+        let path = self.bundle_path();
+        durable::read(&path, Bundle::MAX_LEN).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => LoadError::Missing { path },
+            _ => LoadError::Read { path, source },
+        })
     }
 
     /// Makes the first bundle of the ring.
@@ -83,9 +109,8 @@ impl Store {
         let malformed = |source| LoadError::Malformed { path: self.bundle_path(), source };
         let unverified = UnverifiedBundle::parse(bytes).map_err(malformed)?;
         let ledger = unverified.ledger().clone();
-        let (root, wrapped) = find_root(&ledger.wraps, roots)?;
         let context = Context { purpose: Purpose::Key, key_id: &ledger.id };
-        let key = root.unwrap(wrapped, context).await?;
+        let (key, _) = roots.unwrap(&ledger.wraps, context).await?;
         let forged = |_: OpenError| LoadError::Forged { path: self.bundle_path() };
         let key = LedgerKey::new(ledger.id, key).map_err(forged)?;
         let bundle = unverified.verify(&key).map_err(forged)?;
@@ -98,7 +123,7 @@ impl Store {
     /// The highest generation that was accepted, 0 where none was.
     fn accepted(&self) -> Result<u64, LoadError> {
         let path = self.accepted_path();
-        match fs::read(&path) {
+        match durable::read(&path, Accepted::MAX_LEN) {
             Ok(bytes) => match Accepted::parse(&bytes) {
                 Ok(Accepted(generation)) => Ok(generation),
                 Err(_) => Err(LoadError::Accepted { path }),
@@ -181,21 +206,36 @@ pub enum LoadError {
         /// Why.
         source: io::Error,
     },
-    /// The configured roots are not the ones that it is wrapped under.
+    /// It says something else than the bundle of the same generation that is served.
     #[error(
-        "wrong root key: the bundle is wrapped under {}, and the configuration has {}. Configure the root that this bundle was made with",
-        ids(wanted),
-        ids(configured)
+        "the bundle {} is not the one of generation {generation} that is served: two rings were begun. Keep the one that kube-apiserver has used, on every node",
+        path.display()
     )]
-    OtherRoot {
-        /// Roots that would open it.
-        wanted: Vec<RootId>,
-        /// Roots that are configured.
-        configured: Vec<RootId>,
+    OtherHistory {
+        /// The file.
+        path: PathBuf,
+        /// The generation of both.
+        generation: u64,
     },
-    /// The root did not open it.
+    /// It makes an older version active again.
+    #[error(
+        "the bundle {} makes version {active} active, and version {served} was: versions only go forward. Copy the current bundle from another node",
+        path.display()
+    )]
+    GoesBack {
+        /// The file.
+        path: PathBuf,
+        /// The version that it makes active.
+        active: u32,
+        /// The version that is active.
+        served: u32,
+    },
+    /// No root opened it.
     #[error("the bundle cannot be opened: {0}")]
-    Root(#[from] RootError),
+    Root(#[from] UnwrapError),
+    /// It took too long.
+    #[error("the bundle was not loaded within {0} seconds: a root key or the disk does not answer")]
+    Slow(u64),
     /// The root opened a version to something else than what its id says.
     #[error(
         "root key {root} answered with another key for {id}: suspect whatever stands between this daemon and that root"
@@ -206,8 +246,4 @@ pub enum LoadError {
         /// The root.
         root: RootId,
     },
-}
-
-fn ids(roots: &[RootId]) -> String {
-    roots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, Response};
-use tokio::time::{Sleep, sleep};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
+};
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 
@@ -15,6 +18,28 @@ use crate::metrics::{Method, Metrics};
 
 /// Longest that a call may take. kube-apiserver gives up after 3 seconds.
 const DEADLINE: Duration = Duration::from_secs(3);
+/// Most calls under way, of all peers. A call that has begun may hold a message of full size, so this bounds memory to 15 MiB.
+const MAX_CALLS: usize = 384;
+/// Longest headers in bytes, names and values. The HTTP/2 layer lets more through, so that the answer can be gRPC's.
+const MAX_HEADERS: usize = 8 << 10;
+
+/// The calls that are under way.
+#[derive(Debug, Clone)]
+pub struct Calls(Arc<Semaphore>);
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_CALLS)))
+    }
+}
+
+impl Calls {
+    /// Whether there are none.
+    #[must_use]
+    pub fn none(&self) -> bool {
+        self.0.available_permits() == MAX_CALLS
+    }
+}
 
 /// The edge of the service: what tonic cannot parse becomes the peer's fault, a call has a deadline, every call is counted
 /// once with its method and code.
@@ -24,12 +49,13 @@ const DEADLINE: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(super) struct Boundary<S> {
     inner: S,
+    calls: Calls,
     metrics: Arc<Metrics>,
 }
 
 impl<S> Boundary<S> {
-    pub(super) fn new(inner: S, metrics: Arc<Metrics>) -> Self {
-        Self { inner, metrics }
+    pub(super) fn new(inner: S, calls: Calls, metrics: Arc<Metrics>) -> Self {
+        Self { inner, calls, metrics }
     }
 }
 
@@ -48,23 +74,28 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = Method::of_path(request.uri().path());
+        let work = if too_long(request.headers()) {
+            Err("the headers are longer than 8 KiB")
+        } else {
+            match Arc::clone(&self.calls.0).try_acquire_owned() {
+                Ok(place) => Ok((self.inner.call(request), place)),
+                Err(_) => Err("too many calls are under way: try again in a moment"),
+            }
+        };
+        // Dropped before it answered: the peer went away.
+        let code = Code::Cancelled;
+        let metrics = Arc::clone(&self.metrics);
         Call {
-            inner: self.inner.call(request),
+            work,
             deadline: None,
-            // Dropped before it answered: the peer went away.
-            record: Record {
-                method,
-                code: Code::Cancelled,
-                begun: Instant::now(),
-                metrics: Arc::clone(&self.metrics),
-            },
+            record: Record { method, code, begun: Instant::now(), metrics },
         }
     }
 }
 
-/// A call under way.
+/// A call under way, or one that is refused before it is looked at.
 pub(super) struct Call<F> {
-    inner: F,
+    work: Result<(F, OwnedSemaphorePermit), &'static str>,
     /// Made when the call first has to wait; most never do.
     deadline: Option<Pin<Box<Sleep>>>,
     record: Record,
@@ -78,7 +109,11 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut response = match Pin::new(&mut this.inner).poll(cx) {
+        let polled = match &mut this.work {
+            Ok((inner, _)) => Pin::new(inner).poll(cx),
+            Err(why) => Poll::Ready(Ok(Status::resource_exhausted(*why).into_http())),
+        };
+        let mut response = match polled {
             Poll::Ready(Ok(response)) => response,
             Poll::Ready(Err(never)) => match never {},
             Poll::Pending => {
@@ -107,6 +142,11 @@ fn blame(response: &mut Response<Body>) -> Code {
     };
     response.headers_mut().insert(Status::GRPC_STATUS, HeaderValue::from(code as i32));
     code
+}
+
+fn too_long(headers: &HeaderMap) -> bool {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+        > MAX_HEADERS
 }
 
 /// Counts its call when it is dropped.

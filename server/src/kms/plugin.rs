@@ -26,7 +26,7 @@ pub struct Plugin {
     pub recovered: Arc<OnceCell<Recovered>>,
     /// Whether what Status says is `ok`.
     pub health: Arc<Health>,
-    /// Whether Encrypt adds [`ANNOTATION`].
+    /// Whether Encrypt adds the annotation `kek.strongroom.dev`.
     pub annotate: bool,
     /// Asks for a probe of the roots at once.
     pub probe_now: Arc<Notify>,
@@ -82,7 +82,10 @@ impl KeyManagementService for Plugin {
         let annotation = request.annotations.get(ANNOTATION).map(Vec::as_slice);
         let seed = match self.keyring.decrypt(&request.key_id, &frame, annotation) {
             Ok(seed) => seed,
-            Err(DecryptError::Unknown(id)) => self.recover(&id, &frame, annotation).await?,
+            // Boxed, because it is rare and large: every call would make room for it.
+            Err(DecryptError::Unknown(id)) => {
+                Box::pin(self.recover(&id, &frame, annotation)).await?
+            }
             Err(error) => return Err(refuse(&error)),
         };
         Ok(Response::new(DecryptResponse { plaintext: seed.expose_secret().to_vec() }))

@@ -3,9 +3,14 @@ use std::{
     io,
     os::unix::{
         fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
-        net::{UnixListener, UnixStream},
+        net::UnixListener,
     },
     path::{Path, PathBuf},
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
 };
 
 use crate::config::Kms;
@@ -106,11 +111,19 @@ fn refuse_occupied(path: &Path) -> Result<(), BindError> {
     if !metadata.file_type().is_socket() {
         return Err(BindError::NotSocket { path: path.into() });
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(BindError::Served { path: path.into() }),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(source) => Err(unreadable(source)),
+    match connect_now(path) {
+        // AGAIN: somebody listens, and his queue is full.
+        Ok(()) | Err(Errno::AGAIN) => Err(BindError::Served { path: path.into() }),
+        Err(Errno::CONNREFUSED) => Ok(()),
+        Err(error) => Err(unreadable(error.into())),
     }
+}
+
+/// Connects without waiting for a place in the queue.
+fn connect_now(path: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(probe, &SocketAddrUnix::new(path)?)
 }
 
 fn remove_socket(path: &Path) -> io::Result<()> {

@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -109,15 +108,13 @@ async fn read_apart(path: &Path) -> Result<LocalRoot, OpenRootError> {
 fn read(path: &Path) -> Result<LocalRoot, OpenRootError> {
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => OpenRootError::Missing { path: path.into() },
+        io::ErrorKind::InvalidInput => OpenRootError::NotFile { path: path.into() },
         _ => OpenRootError::Io { path: path.into(), source },
     };
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = durable::open(path).map_err(io)?;
     // What was opened is what is judged: nobody can change the file in between.
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.mode() & 0o7777;
-    if !metadata.is_file() {
-        return Err(OpenRootError::NotFile { path: path.into() });
-    }
     if !matches!(mode, 0o600 | 0o400) {
         return Err(OpenRootError::Mode { path: path.into(), mode });
     }
@@ -175,6 +172,12 @@ pub enum OpenRootError {
         path: PathBuf,
         /// Its length.
         len: u64,
+    },
+    /// The same key is configured already.
+    #[error("the root key {path} is the same key as another of [[roots]]: remove one of the two", path = .path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
     },
     /// It could not be read.
     #[error("the root key {path} cannot be read: {source}", path = .path.display())]

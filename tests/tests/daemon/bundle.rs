@@ -77,7 +77,7 @@ fn damaged_bundle_or_root_is_refused_each_with_its_own_code() -> Result<()> {
         root_code(&root[..31])?;
         refuses_to_serve(&mut daemon, 21, "has 31 bytes, and a key has 32").await?;
         fs::write(daemon.root(), [7; 32])?;
-        refuses_to_serve(&mut daemon, 22, "wrong root key: the bundle is wrapped under").await?;
+        refuses_to_serve(&mut daemon, 22, "wrong root key: it is wrapped under").await?;
         fs::remove_file(daemon.root())?;
         refuses_to_serve(&mut daemon, 20, "is missing: restore it from your backup").await?;
         fs::write(daemon.root(), &root)?;

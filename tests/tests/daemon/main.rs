@@ -6,6 +6,7 @@
 mod bounds;
 mod bundle;
 mod holder;
+mod hostile;
 mod memory;
 mod raw;
 mod socket;

@@ -1,0 +1,92 @@
+//! A root that can be slow, away, and asked how often it was asked.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use envelope::{Context, KeyMaterial, LocalRoot, RootId, SystemRandom, WrappedKey};
+use strongroomd::root::{RootError, RootErrorKind, RootKey};
+
+/// A local root behind a switch.
+#[derive(Debug)]
+pub(crate) struct FakeRoot {
+    pub(crate) key: LocalRoot,
+    hangs: AtomicBool,
+    away: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl FakeRoot {
+    pub(crate) fn make() -> Arc<Self> {
+        Self::of(&KeyMaterial::make(&SystemRandom).unwrap())
+    }
+
+    pub(crate) fn of(key: &KeyMaterial) -> Arc<Self> {
+        Arc::new(Self {
+            key: LocalRoot::new(key),
+            hangs: AtomicBool::new(false),
+            away: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+        })
+    }
+
+    /// From now on it answers never, or again.
+    pub(crate) fn hangs(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
+    }
+
+    /// From now on it is away, or back.
+    pub(crate) fn away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// How many keys it was asked to unwrap.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    async fn answer(&self) -> Result<(), RootError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            pending::<()>().await;
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(self.error(RootErrorKind::Unavailable));
+        }
+        Ok(())
+    }
+
+    fn error(&self, kind: RootErrorKind) -> RootError {
+        RootError { name: "fake".into(), kind, message: "as the test has it".into() }
+    }
+}
+
+#[async_trait]
+impl RootKey for FakeRoot {
+    fn id(&self) -> RootId {
+        self.key.id()
+    }
+
+    async fn check(&self) -> Result<(), RootError> {
+        self.answer().await
+    }
+
+    async fn wrap(&self, key: &KeyMaterial, context: Context<'_>) -> Result<WrappedKey, RootError> {
+        self.answer().await?;
+        Ok(self.key.wrap(key, &context, &SystemRandom).unwrap())
+    }
+
+    async fn unwrap(
+        &self,
+        wrapped: &WrappedKey,
+        context: Context<'_>,
+    ) -> Result<KeyMaterial, RootError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.answer().await?;
+        self.key.unwrap(wrapped, &context).map_err(|_| self.error(RootErrorKind::Corrupt))
+    }
+}
