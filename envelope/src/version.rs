@@ -10,6 +10,9 @@ pub struct VersionKey {
     id: KeyId,
     key: FrameKey,
     context: Vec<u8>,
+    /// What is stored beside new frames, and the additional data of those, put together once.
+    annotation: Vec<u8>,
+    annotated: Vec<u8>,
 }
 
 impl VersionKey {
@@ -23,7 +26,23 @@ impl VersionKey {
         }
         let key = FrameKey::new(key);
         let context = Context { purpose: Purpose::Seed, key_id: &id }.encode();
-        Ok(Self { id, key, context })
+        let mut version = Self { id, key, context, annotation: Vec::new(), annotated: Vec::new() };
+        version.annotated = version.beside(&[]);
+        Ok(version)
+    }
+
+    /// The same key with the annotation that is stored beside new frames: itself, wrapped by a root.
+    #[must_use]
+    pub fn annotated(mut self, annotation: Vec<u8>) -> Self {
+        self.annotated = self.beside(&annotation);
+        self.annotation = annotation;
+        self
+    }
+
+    /// What is stored beside new frames; empty where nothing was given.
+    #[must_use]
+    pub fn annotation(&self) -> &[u8] {
+        &self.annotation
     }
 
     /// The id that this key and no other has.
@@ -64,11 +83,18 @@ impl VersionKey {
 
     /// The context, and after it `enc(annotation)` where there is one: nothing of what is stored can be changed unnoticed.
     fn aad(&self, annotation: Option<&[u8]>) -> Cow<'_, [u8]> {
-        let Some(annotation) = annotation else { return Cow::Borrowed(&self.context) };
+        match annotation {
+            None => Cow::Borrowed(&self.context),
+            Some(own) if own == self.annotation => Cow::Borrowed(&self.annotated),
+            Some(other) => Cow::Owned(self.beside(other)),
+        }
+    }
+
+    fn beside(&self, annotation: &[u8]) -> Vec<u8> {
         let mut aad = Writer::with_capacity(self.context.len() + 4 + annotation.len());
         aad.bytes(&self.context);
         aad.prefixed(annotation);
-        Cow::Owned(aad.finish())
+        aad.finish()
     }
 }
 

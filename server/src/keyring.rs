@@ -24,11 +24,13 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use envelope::{Frame, KeyId, KeyMaterial, OpenError, SystemRandom, WrapError, bundle::State};
+use envelope::{
+    Frame, KeyId, KeyMaterial, OpenError, SystemRandom, VersionKey, WrapError, bundle::State,
+};
 
 pub use self::{
     recovered::{Recovered, RecoveryError},
-    snapshot::{Entry, OpenVersion, Snapshot},
+    snapshot::{Entry, Snapshot},
     store::{LoadError, Store},
 };
 
@@ -58,7 +60,7 @@ impl Keyring {
             if generation == accepted && snapshot.bundle() != served.bundle() {
                 return Err(LoadError::OtherHistory { path, generation });
             }
-            let version = |snapshot: &Snapshot| snapshot.active().key.id().version();
+            let version = |snapshot: &Snapshot| snapshot.active().id().version();
             let (active, served) = (version(&snapshot), version(&served));
             if active < served {
                 return Err(LoadError::GoesBack { path, active, served });
@@ -82,9 +84,9 @@ impl Keyring {
         let snapshot = self.current.load();
         let active = snapshot.as_ref().ok_or(NotLoaded)?.active();
         // Two Status calls may cross a swap; versions only go forward, so the higher one is the later one.
-        self.named.fetch_max(active.key.id().version(), Ordering::AcqRel);
+        self.named.fetch_max(active.id().version(), Ordering::AcqRel);
         let named = self.named()?;
-        Ok(Status { key_id: named.key.id().as_str().into() })
+        Ok(Status { key_id: named.id().as_str().into() })
     }
 
     /// Wraps a seed under the version that the last Status named; beside its annotation, where one is wanted.
@@ -93,8 +95,8 @@ impl Keyring {
     /// [`EncryptError`].
     pub fn encrypt(&self, seed: &KeyMaterial, annotate: bool) -> Result<Encrypted, EncryptError> {
         let named = self.named()?;
-        let annotation = annotate.then_some(&*named.annotation);
-        let frame = named.key.wrap_seed(seed, annotation, &SystemRandom)?;
+        let annotation = annotate.then(|| named.annotation());
+        let frame = named.wrap_seed(seed, annotation, &SystemRandom)?;
         Ok(Encrypted { frame, version: named })
     }
 
@@ -109,14 +111,19 @@ impl Keyring {
         annotation: Option<&[u8]>,
     ) -> Result<KeyMaterial, DecryptError> {
         let snapshot = self.current.load();
-        match snapshot.as_ref().ok_or(NotLoaded)?.find(key_id) {
-            Some(Entry::Open(version)) => Ok(version.key.unwrap_seed(frame, annotation)?),
+        let snapshot = snapshot.as_ref().ok_or(NotLoaded)?;
+        // Nearly everything that is read was written under the active version.
+        if snapshot.active().id().as_str() == key_id {
+            return Ok(snapshot.active().unwrap_seed(frame, annotation)?);
+        }
+        match snapshot.find(key_id) {
+            Some(Entry::Open(version)) => Ok(version.unwrap_seed(frame, annotation)?),
             Some(Entry::Closed(state)) => Err(DecryptError::Closed(*state)),
             None => Err(DecryptError::Unknown(KeyId::parse(key_id)?)),
         }
     }
 
-    fn named(&self) -> Result<Arc<OpenVersion>, NotLoaded> {
+    fn named(&self) -> Result<Arc<VersionKey>, NotLoaded> {
         let snapshot = self.current.load();
         let snapshot = snapshot.as_ref().ok_or(NotLoaded)?;
         let named = self.named.load(Ordering::Acquire);
@@ -137,7 +144,7 @@ pub struct Encrypted {
     /// The wrapped seed.
     pub frame: Frame,
     /// What it was wrapped under.
-    pub version: Arc<OpenVersion>,
+    pub version: Arc<VersionKey>,
 }
 
 /// No bundle was loaded yet.

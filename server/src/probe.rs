@@ -89,7 +89,7 @@ impl Prober {
     fn test_keys(&self) {
         let Some(snapshot) = self.keyring.snapshot() else { return };
         let Ok(seed) = KeyMaterial::make(&SystemRandom) else { return };
-        let outcome = snapshot.active().key.wrap_seed(&seed, None, &SystemRandom);
+        let outcome = snapshot.active().wrap_seed(&seed, None, &SystemRandom);
         if let Err(error) = &outcome {
             error!(%error, "the self-test of the active key version failed");
         }

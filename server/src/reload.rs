@@ -75,7 +75,7 @@ impl Reloader {
         }
         self.metrics.load(Load::Accepted);
         if let Some(served) = self.keyring.snapshot() {
-            let key_id = served.active().key.id();
+            let key_id = served.active().id();
             self.metrics.serving(served.generation(), key_id);
             info!(generation = served.generation(), %key_id, "serving");
             self.accept(served.generation()).await;

@@ -1,7 +1,6 @@
 //! Writes that are killed at each step. The process that dies is this test program itself, started again.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the environment tells the second process what to do"

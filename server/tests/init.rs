@@ -102,7 +102,7 @@ fn two_at_once_do_not_both_claim_a_key() {
         let served = runtime.block_on(async {
             let roots = Roots::open(&config.roots).await.unwrap();
             let snapshot = init::store(&config).unwrap().load(&roots).await.unwrap();
-            snapshot.active().key.id().clone()
+            snapshot.active().id().clone()
         });
         assert_eq!(**claimed, served, "{outcomes:?}");
     }

@@ -33,6 +33,7 @@ use tokio::{
 
 use fake_root::FakeRoot;
 
+#[expect(dead_code, reason = "the tests of recovery use all of it")]
 #[path = "support/fake_root.rs"]
 mod fake_root;
 

@@ -12,7 +12,7 @@ use crate::root::Roots;
 #[derive(Debug)]
 pub struct Snapshot {
     bundle: Bundle,
-    active: Arc<OpenVersion>,
+    active: Arc<VersionKey>,
     by_id: HashMap<Box<str>, Entry>,
 }
 
@@ -20,18 +20,9 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub enum Entry {
     /// It opens.
-    Open(Arc<OpenVersion>),
+    Open(Arc<VersionKey>),
     /// It is refused, because of its state.
     Closed(State),
-}
-
-/// A version that wraps and opens.
-#[derive(Debug)]
-pub struct OpenVersion {
-    /// The key.
-    pub key: VersionKey,
-    /// The key under the root that opened it, encoded: what Encrypt hands out as annotation.
-    pub annotation: Vec<u8>,
 }
 
 impl Snapshot {
@@ -73,7 +64,7 @@ impl Snapshot {
 
     /// The version that new seeds are wrapped under.
     #[must_use]
-    pub fn active(&self) -> &Arc<OpenVersion> {
+    pub fn active(&self) -> &Arc<VersionKey> {
         &self.active
     }
 
@@ -85,21 +76,21 @@ impl Snapshot {
 
     /// The version with this number, where it opens.
     #[must_use]
-    pub fn open_version(&self, number: u32) -> Option<&Arc<OpenVersion>> {
-        if self.active.key.id().version() == number {
+    pub fn open_version(&self, number: u32) -> Option<&Arc<VersionKey>> {
+        if self.active.id().version() == number {
             return Some(&self.active);
         }
         self.by_id.values().find_map(|entry| match entry {
-            Entry::Open(open) if open.key.id().version() == number => Some(open),
+            Entry::Open(open) if open.id().version() == number => Some(open),
             _ => None,
         })
     }
 }
 
-async fn unwrap_version(version: &Version, roots: &Roots) -> Result<OpenVersion, LoadError> {
+async fn unwrap_version(version: &Version, roots: &Roots) -> Result<VersionKey, LoadError> {
     let context = Context { purpose: Purpose::Key, key_id: &version.id };
     let (key, wrapped) = roots.unwrap(&version.wraps, context).await?;
     let key = VersionKey::new(version.id.clone(), &key)
         .map_err(|_| LoadError::Version { id: version.id.clone(), root: wrapped.root() })?;
-    Ok(OpenVersion { key, annotation: wrapped.encode() })
+    Ok(key.annotated(wrapped.encode()))
 }

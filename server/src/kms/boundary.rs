@@ -1,16 +1,16 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
-};
+use tokio::time::{Sleep, sleep};
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 
@@ -24,20 +24,14 @@ const MAX_CALLS: usize = 384;
 const MAX_HEADERS: usize = 8 << 10;
 
 /// The calls that are under way.
-#[derive(Debug, Clone)]
-pub struct Calls(Arc<Semaphore>);
-
-impl Default for Calls {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_CALLS)))
-    }
-}
+#[derive(Debug, Clone, Default)]
+pub struct Calls(Arc<AtomicUsize>);
 
 impl Calls {
     /// Whether there are none.
     #[must_use]
     pub fn none(&self) -> bool {
-        self.0.available_permits() == MAX_CALLS
+        self.0.load(Ordering::Acquire) == 0
     }
 }
 
@@ -74,28 +68,29 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = Method::of_path(request.uri().path());
-        let work = if too_long(request.headers()) {
+        let under_way = self.calls.0.fetch_add(1, Ordering::AcqRel);
+        let work = if under_way >= MAX_CALLS {
+            Err("too many calls are under way: try again in a moment")
+        } else if too_long(request.headers()) {
             Err("the headers are longer than 8 KiB")
         } else {
-            match Arc::clone(&self.calls.0).try_acquire_owned() {
-                Ok(place) => Ok((self.inner.call(request), place)),
-                Err(_) => Err("too many calls are under way: try again in a moment"),
-            }
+            Ok(self.inner.call(request))
         };
-        // Dropped before it answered: the peer went away.
-        let code = Code::Cancelled;
-        let metrics = Arc::clone(&self.metrics);
-        Call {
-            work,
-            deadline: None,
-            record: Record { method, code, begun: Instant::now(), metrics },
-        }
+        let record = Record {
+            method,
+            // Dropped before it answered: the peer went away.
+            code: Code::Cancelled,
+            begun: Instant::now(),
+            calls: self.calls.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        Call { work, deadline: None, record }
     }
 }
 
 /// A call under way, or one that is refused before it is looked at.
 pub(super) struct Call<F> {
-    work: Result<(F, OwnedSemaphorePermit), &'static str>,
+    work: Result<F, &'static str>,
     /// Made when the call first has to wait; most never do.
     deadline: Option<Pin<Box<Sleep>>>,
     record: Record,
@@ -110,7 +105,7 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let polled = match &mut this.work {
-            Ok((inner, _)) => Pin::new(inner).poll(cx),
+            Ok(inner) => Pin::new(inner).poll(cx),
             Err(why) => Poll::Ready(Ok(Status::resource_exhausted(*why).into_http())),
         };
         let mut response = match polled {
@@ -154,11 +149,13 @@ struct Record {
     method: Method,
     code: Code,
     begun: Instant,
+    calls: Calls,
     metrics: Arc<Metrics>,
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.calls.0.fetch_sub(1, Ordering::AcqRel);
         self.metrics.call(self.method, self.code, self.begun.elapsed());
     }
 }

@@ -61,13 +61,13 @@ impl KeyManagementService for Plugin {
                 }
             })?;
         let annotations = if self.annotate {
-            HashMap::from([(ANNOTATION.into(), encrypted.version.annotation.clone())])
+            HashMap::from([(ANNOTATION.into(), encrypted.version.annotation().to_vec())])
         } else {
             HashMap::new()
         };
         Ok(Response::new(EncryptResponse {
             ciphertext: encrypted.frame.encode(),
-            key_id: encrypted.version.key.id().as_str().into(),
+            key_id: encrypted.version.id().as_str().into(),
             annotations,
         }))
     }
@@ -79,7 +79,10 @@ impl KeyManagementService for Plugin {
         let request = request.get_ref();
         let frame = Frame::parse(&request.ciphertext)
             .map_err(|error| Status::invalid_argument(format!("ciphertext: {error}")))?;
-        let annotation = request.annotations.get(ANNOTATION).map(Vec::as_slice);
+        // A handful at most: looking at each is cheaper than hashing one.
+        let mut annotations = request.annotations.iter();
+        let annotation =
+            annotations.find(|(name, _)| *name == ANNOTATION).map(|(_, value)| value.as_slice());
         let seed = match self.keyring.decrypt(&request.key_id, &frame, annotation) {
             Ok(seed) => seed,
             // Boxed, because it is rare and large: every call would make room for it.
