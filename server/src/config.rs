@@ -39,7 +39,7 @@ pub struct Kms {
     /// Group of the socket, a gid; absent: the daemon's.
     pub group: Option<u32>,
     /// Peers that may connect, by uid. Where neither list is given: root and the daemon's own user.
-    pub allow_uids: Option<Vec<u32>>,
+    pub allow_uids: Option<Uids>,
     /// Peers that may connect, by gid.
     #[serde(default)]
     pub allow_gids: Vec<u32>,
@@ -50,6 +50,30 @@ pub struct Kms {
 
 fn yes() -> bool {
     true
+}
+
+/// At least one uid: an empty list would admit nobody and look as if it admitted everybody.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<u32>")]
+pub struct Uids(Vec<u32>);
+
+impl std::ops::Deref for Uids {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<u32>> for Uids {
+    type Error = &'static str;
+
+    fn try_from(uids: Vec<u32>) -> Result<Self, Self::Error> {
+        if uids.is_empty() {
+            return Err("an empty list admits nobody: name a uid, or leave the key out");
+        }
+        Ok(Self(uids))
+    }
 }
 
 /// `[bundle]`: where bundles lie on this node.

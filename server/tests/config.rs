@@ -33,6 +33,7 @@ fn what_is_wrong_is_named_with_its_line() {
             2,
             "invalid type: string \"root\", expected u32",
         ),
+        ("[kms]", "[kms]\nallow_uids = []", 2, "an empty list admits nobody"),
         ("[kms]", "[kms]\nallow_uids = [-1]", 2, "invalid value: integer `-1`, expected u32"),
         (
             "socket = \"/run/strongroom/kms.sock\"",

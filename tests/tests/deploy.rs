@@ -19,7 +19,7 @@ fn deploy(name: &str) -> Result<String> {
 fn sample_configuration_is_understood_with_every_setting() -> Result<()> {
     let text = deploy("strongroomd.toml")?;
     let sample = Config::parse(&text)?;
-    assert_eq!(sample.kms.allow_uids, Some(vec![0]));
+    assert_eq!(sample.kms.allow_uids.as_deref(), Some(&[0][..]));
     assert!(sample.kms.annotation && sample.kms.owner.is_none());
 
     let all = text.lines().map(|line| match line.strip_prefix("# ") {

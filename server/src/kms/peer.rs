@@ -45,9 +45,11 @@ impl Allowed {
     #[must_use]
     pub fn new(config: &Kms) -> Self {
         let gids = config.allow_gids.clone();
-        let uids = config.allow_uids.clone().unwrap_or_else(|| {
-            if gids.is_empty() { vec![0, geteuid().as_raw()] } else { Vec::new() }
-        });
+        let uids = match &config.allow_uids {
+            Some(uids) => uids.to_vec(),
+            None if gids.is_empty() => vec![0, geteuid().as_raw()],
+            None => Vec::new(),
+        };
         Self { uids, gids }
     }
 
