@@ -97,10 +97,11 @@ async fn ready(State(pages): State<Pages>) -> impl IntoResponse {
     if healthz != "ok" {
         reasons.insert(0, format!("keys: {healthz}"));
     }
-    if pages.keyring.snapshot().is_none() {
+    let loaded = pages.keyring.snapshot().is_some();
+    if !loaded {
         reasons.insert(0, "keys: none is loaded yet".into());
     }
-    let serving = healthz == "ok" && pages.keyring.snapshot().is_some();
+    let serving = healthz == "ok" && loaded;
     let (status, word) = match (serving, reasons.is_empty()) {
         (true, true) => (StatusCode::OK, "ok"),
         (true, false) => (StatusCode::OK, "degraded"),

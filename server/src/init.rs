@@ -3,7 +3,12 @@
 //! Invariant: nothing that exists is changed, and a ring is begun under a root that may have served before only when the
 //! operator says with which version, so that no version number names two keys.
 
-use std::{io, path::PathBuf};
+use std::{
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
 use envelope::{
     Bundle, Context, FormatError, KeyId, KeyMaterial, LedgerKey, Purpose, RandomError, RingName,
@@ -53,11 +58,10 @@ pub async fn init(
 ) -> Result<Outcome, InitError> {
     let store = store(config)?;
     let bundle = store.bundle_path();
-    let exists = bundle.exists();
     let local = config.roots.iter().map(|config::Root::Local { file }| file);
     let (kept, missing): (Vec<_>, Vec<_>) = local.partition(|file| file.exists());
 
-    if exists {
+    if bundle.exists() {
         return match missing.first() {
             Some(root) => Err(InitError::RootMissing { root: root.to_path_buf(), bundle }),
             None => Ok(Outcome::Existing { bundle }),
@@ -136,11 +140,9 @@ async fn wrap_under_all(
     Ok(wraps)
 }
 
-fn make_folder(folder: Option<&std::path::Path>) -> Result<(), InitError> {
-    use std::os::unix::fs::DirBuilderExt;
-
+fn make_folder(folder: Option<&Path>) -> Result<(), InitError> {
     let Some(folder) = folder else { return Ok(()) };
-    std::fs::DirBuilder::new()
+    DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)
