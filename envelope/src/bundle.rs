@@ -60,6 +60,12 @@ impl State {
         Self::ALL.into_iter().find(|state| *state as u8 == code).ok_or(FormatError::Field("state"))
     }
 
+    /// The state that [`State::as_str`] writes as `word`.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
     /// The word that people and machines read.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -329,6 +335,26 @@ fn read_version(reader: &mut Reader<'_>, ring: &RingName) -> Result<Version, For
         activated: Some(reader.u64()?).filter(|seconds| *seconds != 0),
         wraps: read_wraps(reader)?,
     })
+}
+
+/// Wraps by themselves, as a ledger row has them: `u8(count) ‖ count × enc(wrapped key)`.
+#[must_use]
+pub fn encode_wraps(wraps: &[WrappedKey]) -> Vec<u8> {
+    let mut out = Writer::with_capacity(1 + 90 * wraps.len());
+    write_wraps(&mut out, wraps);
+    out.finish()
+}
+
+/// Takes [`encode_wraps`] apart.
+///
+/// # Errors
+/// Anything but wraps that ascend by root id.
+pub fn parse_wraps(bytes: &[u8]) -> Result<Vec<WrappedKey>, FormatError> {
+    let mut reader = Reader(bytes);
+    let wraps = read_wraps(&mut reader)?;
+    reader.end()?;
+    check_wraps(&wraps)?;
+    Ok(wraps)
 }
 
 fn write_wraps(out: &mut Writer, wraps: &[WrappedKey]) {

@@ -4,7 +4,7 @@
 //! root key                     local::LocalRoot, or a remote service
 //!   └─ wraps  key versions     version::VersionKey      named by a KeyId, carried as WrappedKey
 //!        └─ wrap  DEK seeds    frame::Frame             what lies in etcd
-//! ledger key                   ledger::LedgerKey        authenticates bundle::Bundle
+//! ledger key                   ledger::LedgerKey        authenticates bundle::Bundle and row::Row, signs audit::Checkpoint
 //! ```
 //!
 //! Invariants:
@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod accepted;
+pub mod audit;
 pub mod bundle;
 mod context;
 mod frame;
@@ -28,6 +29,7 @@ mod ledger;
 mod local;
 mod material;
 mod random;
+mod row;
 mod version;
 mod wire;
 mod wrapped;
@@ -42,6 +44,7 @@ pub use crate::{
     local::LocalRoot,
     material::KeyMaterial,
     random::{Random, RandomError, SystemRandom},
+    row::Row,
     version::{VersionKey, WrapError},
     wire::FormatError,
     wrapped::{RootId, WrappedKey},

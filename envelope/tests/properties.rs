@@ -10,8 +10,11 @@ use std::{fmt::Debug, ops::Range};
 
 use envelope::{
     Context, FormatError, Frame, KeyId, KeyMaterial, LedgerKey, LocalRoot, OpenError, Purpose,
-    Random, RandomError, RingName, RootId, VersionKey, WrappedKey,
-    bundle::{Bundle, State, UnverifiedBundle, Version, WrappedLedgerKey},
+    Random, RandomError, RingName, RootId, Row, VersionKey, WrappedKey,
+    audit::{Checkpoint, Hash, Record},
+    bundle::{
+        Bundle, State, UnverifiedBundle, Version, WrappedLedgerKey, encode_wraps, parse_wraps,
+    },
 };
 use proptest::{collection, option, prelude::*, sample};
 
@@ -148,6 +151,82 @@ prop_compose! {
     }
 }
 
+/// One field of a ledger row.
+#[derive(Debug, Clone, PartialEq)]
+enum Field {
+    Number(u64),
+    Maybe(Option<u64>),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Field {
+    /// Two values of one kind, drawn from so few that they and their neighbours often come close to each other.
+    fn pair() -> impl Strategy<Value = [Self; 2]> {
+        fn of<T: Debug + 'static>(
+            one: impl Strategy<Value = T> + 'static,
+            field: fn(T) -> Field,
+        ) -> BoxedStrategy<[Field; 2]> {
+            let two = collection::vec(one, 2);
+            two.prop_map(move |two| <[T; 2]>::try_from(two).unwrap().map(field)).boxed()
+        }
+        prop_oneof![
+            of(small(), Self::Number),
+            of(option::of(small()), Self::Maybe),
+            of("[a\0\u{1}]{0,3}", Self::Text),
+            of(collection::vec(0..2u8, 0..3), Self::Bytes),
+        ]
+    }
+
+    fn add(&self, row: Row) -> Row {
+        match self {
+            Self::Number(value) => row.number(*value),
+            Self::Maybe(value) => row.maybe(*value),
+            Self::Text(value) => row.text(value),
+            Self::Bytes(value) => row.bytes(value),
+        }
+    }
+}
+
+/// Numbers that look like one another, and like the length of a text, once they are bytes.
+fn small() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..3u64,
+        (0..3u64).prop_map(|value| value << 32),
+        (0..3u64).prop_map(|value| value << 56),
+        any::<u64>()
+    ]
+}
+
+fn mac(table: &str, cluster: &[u8; 16], ring: &str, fields: &[Field]) -> Hash {
+    fields
+        .iter()
+        .fold(Row::new(table, cluster, ring), |row, field| field.add(row))
+        .mac(&some_ledger_key())
+}
+
+fn some_ledger_key() -> LedgerKey {
+    ledger_key([0x1e; 32])
+}
+
+fn ledger_key(secret: [u8; 32]) -> LedgerKey {
+    let secret = KeyMaterial::copy_from(&secret).unwrap();
+    let ring = RingName::parse(LedgerKey::RING).unwrap();
+    LedgerKey::new(KeyId::derive(ring, 1, &secret).unwrap(), secret).unwrap()
+}
+
+/// A record, with the cluster and the ring that it stands in. From few values, as [`Field::pair`].
+fn record() -> impl Strategy<Value = ([u8; 16], String, Record)> {
+    let text = || "[a\0]{0,2}";
+    let hash = || prop_oneof![Just([0; 32]), any::<Hash>()];
+    let place = (prop_oneof![Just([0; 16]), any::<[u8; 16]>()], "[a-b]{1,2}");
+    (place, small(), small(), (text(), text(), text(), text()), hash()).prop_map(
+        |((cluster, ring), seq, at, (actor, action, subject, detail), previous)| {
+            (cluster, ring, Record { seq, at, actor, action, subject, detail, previous })
+        },
+    )
+}
+
 // --- Bytes ---------------------------------------------------------------------------------------------------------------------
 
 /// One accident that happens to bytes, wherever it happens.
@@ -231,11 +310,15 @@ fn check_text(bytes: &[u8]) {
     check(bytes, RingName::parse(text), |ring| ring.to_string().into_bytes());
     check(bytes, KeyId::parse(text), |id| id.to_string().into_bytes());
     check(bytes, RootId::parse(text), |id| id.to_string().into_bytes());
+    if let Some(state) = State::of_word(text) {
+        assert_eq!(state.as_str(), text);
+    }
 }
 
 fn check_every_parser(bytes: &[u8]) {
     check(bytes, Frame::parse(bytes), Frame::encode);
     check(bytes, WrappedKey::parse(bytes), WrappedKey::encode);
+    check(bytes, parse_wraps(bytes), |wraps| encode_wraps(wraps));
     check_text(bytes);
     check_bundle(bytes, None);
 }
@@ -408,8 +491,202 @@ proptest! {
     }
 
     #[test]
+    fn wraps_come_back_as_they_were_and_changed_ones_are_refused_or_written_back(
+        wraps in prop_oneof![Just(vec![]), wraps()], donor in wraps(), accidents in accidents(),
+    ) {
+        let bytes = encode_wraps(&wraps);
+        prop_assert_eq!(parse_wraps(&bytes), Ok(wraps));
+        check_every_parser(&after(&accidents, bytes, &encode_wraps(&donor)));
+    }
+
+    #[test]
+    fn a_word_that_is_near_a_state_names_it_only_where_it_is_its_word(
+        word in sample::select(vec![
+            "pre_active", "active", "deactivated", "archived", "destroy_scheduled", "destroyed", "compromised",
+        ]),
+        accidents in accidents(),
+    ) {
+        check_text(&after(&accidents, word.as_bytes().to_vec(), b"re_dA "));
+    }
+
+    /// A table has one order of kinds: only rows of the same kinds are compared, as many columns as there may be.
+    #[test]
+    fn two_rows_of_a_table_have_one_mac_only_where_they_are_the_same(
+        fields in collection::vec(Field::pair(), 0..5),
+        equal in any::<bool>(),
+        tables in ("[a]{1,2}", "[a]{1,2}"), rings in ("[a]{1,2}", "[a]{1,2}"),
+    ) {
+        let [one, two] = [0, 1].map(|at| fields.iter().map(|pair| pair[at].clone()).collect::<Vec<_>>());
+        let two = if equal { one.clone() } else { two };
+        let macs = [(&tables.0, &rings.0, &one), (&tables.1, &rings.1, &two)]
+            .map(|(table, ring, fields)| mac(table, &[7; 16], ring, fields));
+        prop_assert_eq!(macs[0] == macs[1], tables.0 == tables.1 && rings.0 == rings.1 && one == two);
+    }
+
+    #[test]
+    fn a_row_is_bound_to_its_place_and_its_key(
+        fields in collection::vec(Field::pair(), 0..5), cluster in any::<[u8; 16]>(), bit in 0..256usize,
+    ) {
+        let fields: Vec<_> = fields.into_iter().map(|[one, _]| one).collect();
+        let right = mac("holds", &cluster, "etcd", &fields);
+        let row = || fields.iter().fold(Row::new("holds", &cluster, "etcd"), |row, field| field.add(row));
+        prop_assert!(row().verify(&some_ledger_key(), &right));
+        prop_assert!(!row().verify(&ledger_key([0x1f; 32]), &right));
+        let mut other = cluster;
+        other[bit % 16] ^= 1 << (bit / 32);
+        prop_assert_ne!(mac("holds", &other, "etcd", &fields), right);
+        let mut changed = right;
+        changed[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(!row().verify(&some_ledger_key(), &changed));
+        prop_assert!(!row().text("").verify(&some_ledger_key(), &right), "a field too many");
+    }
+
+    #[test]
+    fn two_records_have_one_hash_only_where_they_are_the_same(one in record(), two in record()) {
+        let [a, b] = [&one, &two].map(|(cluster, ring, record)| record.hash(cluster, ring));
+        prop_assert_eq!(a == b, one == two);
+    }
+
+    #[test]
+    fn any_changed_field_of_a_record_changes_its_hash(drawn in record(), field in 0..9usize, bit in 0..64usize) {
+        let (cluster, ring, record) = drawn;
+        let (mut other_cluster, mut other_ring, mut other) = (cluster, ring.clone(), record.clone());
+        match field {
+            0 => other_cluster[bit % 16] ^= 1,
+            1 => other_ring.push('a'),
+            2 => other.seq ^= 1 << bit,
+            3 => other.at ^= 1 << bit,
+            4 => other.actor.push('a'),
+            5 => other.action.push('a'),
+            6 => other.subject.push('a'),
+            7 => other.detail.push('a'),
+            _ => other.previous[bit % 32] ^= 1,
+        }
+        prop_assert_ne!(other.hash(&other_cluster, &other_ring), record.hash(&cluster, &ring));
+    }
+
+    #[test]
+    fn a_checkpoint_verifies_as_it_was_signed_and_changed_in_no_other_way(
+        secret in any::<[u8; 32]>(), cluster in any::<[u8; 16]>(), ring in ring(),
+        stand in (any::<u64>(), any::<Hash>()), at in any::<u64>(), field in 0..7usize, bit in 0..512usize,
+    ) {
+        let (key, ring) = (ledger_key(secret), ring.to_string());
+        let signed = Checkpoint::sign(&key, &cluster, &ring, stand, at).unwrap();
+        prop_assert_eq!((signed.seq, signed.hash, signed.at), (stand.0, stand.1, at));
+        prop_assert_eq!(signed.public_key, Checkpoint::public_key(&key, &cluster).unwrap());
+        prop_assert!(signed.verify(&cluster, &ring));
+
+        let (mut other_cluster, mut other_ring, mut other) = (cluster, ring, signed);
+        match field {
+            0 => other_cluster[bit % 16] ^= 1 << (bit / 64),
+            1 => other_ring.push('a'),
+            2 => other.seq ^= 1 << (bit % 64),
+            3 => other.at ^= 1 << (bit % 64),
+            4 => other.hash[bit % 32] ^= 1 << (bit / 64),
+            5 => other.public_key[bit % 32] ^= 1 << (bit / 64),
+            _ => other.signature[bit / 8] ^= 1 << (bit % 8),
+        }
+        prop_assert!(!other.verify(&other_cluster, &other_ring));
+    }
+
+    #[test]
     fn a_context_is_written_in_one_way(a in (purpose(), key_id()), b in (purpose(), key_id())) {
         let [one, two] = [&a, &b].map(|(purpose, key_id)| Context { purpose: *purpose, key_id }.encode());
         prop_assert_eq!(one == two, a == b);
     }
+}
+
+// --- Edges of the ledger -------------------------------------------------------------------------------------------------------
+
+/// Rows that would be one row without lengths and without the byte of a column that may be NULL.
+#[test]
+fn a_boundary_that_moves_makes_another_row() {
+    type Add = fn(Row) -> Row;
+    let pairs: [(Add, Add); 12] = [
+        (|row| row.text("ab").text("c"), |row| row.text("a").text("bc")),
+        (|row| row.text("").text("abc"), |row| row.text("abc").text("")),
+        (|row| row.text("abc"), |row| row.text("abc").text("")),
+        (|row| row.bytes(b"ab").text("c"), |row| row.bytes(b"a").text("bc")),
+        (|row| row.text("a\0"), |row| row.text("a")),
+        (|row| row.maybe(None).number(1), |row| row.maybe(Some(1))),
+        (|row| row.maybe(None).maybe(Some(1)), |row| row.maybe(Some(1)).maybe(None)),
+        (|row| row.maybe(None), |row| row.maybe(Some(0))),
+        (|row| row.maybe(None), |row| row),
+        (|row| row.number(0), |row| row.maybe(None)),
+        (|row| row.number(1).number(0), |row| row.number(0).number(1)),
+        (|row| row.number(0).text("a"), |row| row.text("a").number(0)),
+    ];
+    for (at, (one, two)) in pairs.iter().enumerate() {
+        let [one, two] =
+            [one, two].map(|add| add(Row::new("holds", &[7; 16], "etcd")).mac(&some_ledger_key()));
+        assert_ne!(one, two, "pair {at}");
+    }
+    let [one, two] = [("holds", "etcd"), ("hold", "setcd")]
+        .map(|(table, ring)| Row::new(table, &[7; 16], ring).mac(&some_ledger_key()));
+    assert_ne!(one, two, "between table and ring");
+}
+
+#[test]
+fn a_word_for_a_state_has_one_spelling() {
+    let states = [
+        (State::PreActive, "pre_active"),
+        (State::Active, "active"),
+        (State::Deactivated, "deactivated"),
+        (State::Archived, "archived"),
+        (State::DestroyScheduled, "destroy_scheduled"),
+        (State::Destroyed, "destroyed"),
+        (State::Compromised, "compromised"),
+    ];
+    for (state, word) in states {
+        assert_eq!((state.as_str(), State::of_word(word)), (word, Some(state)));
+        for near in
+            [word.to_uppercase(), format!("{word} "), format!(" {word}"), format!("{word}\0")]
+        {
+            assert_eq!(State::of_word(&near), None, "{near:?}");
+        }
+    }
+    for other in
+        ["", "pre-active", "preactive", "PreActive", "Active", "2", "destroy", "destroy-scheduled"]
+    {
+        assert_eq!(State::of_word(other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn wraps_are_counted_ascend_and_end_where_they_say() {
+    let wrap = |root: u16| {
+        let [high, low] = root.to_be_bytes();
+        WrappedKey::new(RootId([0, 0, 0, 0, high, low]), vec![0xb1]).unwrap()
+    };
+    let wraps = |count: u16| (0..count).map(wrap).collect::<Vec<_>>();
+    let parsed = |wraps: &[WrappedKey]| parse_wraps(&encode_wraps(wraps));
+    assert_eq!(encode_wraps(&[]), [0]);
+    assert_eq!(encode_wraps(&wraps(1)), [1, 0, 0, 0, 8, 1, 0, 0, 0, 0, 0, 0, 0xb1]);
+    for count in [0, 1, 2, 16] {
+        assert_eq!(parsed(&wraps(count)), Ok(wraps(count)));
+    }
+
+    let disorder = Err(FormatError::Field("wraps"));
+    assert_eq!(parsed(&wraps(17)), disorder, "one more than there may be");
+    assert_eq!(parsed(&wraps(255)), disorder, "as many as can be counted");
+    assert_eq!(parsed(&[wrap(2), wrap(1)]), disorder);
+    assert_eq!(parsed(&[wrap(1), wrap(1)]), disorder);
+    // What cannot be counted in a byte is never taken for fewer.
+    for count in [256, 257, 272] {
+        assert_eq!(parsed(&wraps(count)), Err(FormatError::Length), "{count} wraps");
+    }
+
+    let two = encode_wraps(&wraps(2));
+    for len in 0..two.len() {
+        assert_eq!(parse_wraps(&two[..len]), Err(FormatError::Length), "cut at {len}");
+    }
+    assert_eq!(parse_wraps(&[two.as_slice(), &[0]].concat()), Err(FormatError::Length));
+    let one_less = [&[1], &two[1..]].concat();
+    assert_eq!(parse_wraps(&one_less), Err(FormatError::Length), "a count that is too low");
+    let long = WrappedKey::new(RootId([0; 6]), vec![0; WrappedKey::MAX_BLOB_LEN]).unwrap();
+    assert_eq!(parsed(std::slice::from_ref(&long)), Ok(vec![long.clone()]));
+    let mut too_long = encode_wraps(&[long]);
+    too_long[3..5].copy_from_slice(&2056u16.to_be_bytes());
+    too_long.push(0);
+    assert_eq!(parse_wraps(&too_long), Err(FormatError::Length), "a blob of 2049 bytes");
 }

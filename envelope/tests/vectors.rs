@@ -9,15 +9,20 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use envelope::{
     Accepted, Context, Fingerprint, FormatError, Frame, KeyId, KeyMaterial, LedgerKey, LocalRoot,
-    OpenError, Purpose, RingName, VersionKey, WrappedKey,
+    OpenError, Purpose, RingName, Row, VersionKey, WrappedKey,
+    audit::{Checkpoint, Hash, Record, START, sha256},
     bundle::{Bundle, UnverifiedBundle, Version},
 };
 
-use vector_file::{VectorFile, hex};
+use vector_file::{VectorFile, hex, unhex};
 
 #[path = "support/vector_file.rs"]
 mod vector_file;
@@ -30,9 +35,12 @@ type Judge = fn(&mut VectorFile) -> Outcome;
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal(&'static str);
 
-const FOLDERS: [(&str, Judge); 11] = [
+const FOLDERS: [(&str, Judge); 15] = [
     ("accepted", accepted),
+    ("audit", audit),
     ("bundle", bundle),
+    ("checkpoint", checkpoint),
+    ("contents", contents),
     ("context", context),
     ("fingerprint", fingerprint),
     ("frame", frame),
@@ -40,6 +48,7 @@ const FOLDERS: [(&str, Judge); 11] = [
     ("recover", recover),
     ("ring", ring),
     ("root", root),
+    ("row", row),
     ("unwrap", unwrap),
     ("wrapped", wrapped),
 ];
@@ -264,4 +273,118 @@ fn describe(version: &Version, root: &LocalRoot) -> String {
     };
     let (state, activated) = (state.as_str(), activated.unwrap_or(0));
     format!("{id} {state} {created} {activated} {} {opened}", wraps.len())
+}
+
+// --- Ledger --------------------------------------------------------------------------------------------------------------------
+
+/// A ledger key, under whatever number: its id is in nothing that it makes.
+fn ledger_key(secret: &[u8]) -> LedgerKey {
+    let secret = KeyMaterial::copy_from(secret).expect("32 bytes");
+    let ring = RingName::parse(LedgerKey::RING).unwrap();
+    LedgerKey::new(KeyId::derive(ring, 1, &secret).unwrap(), secret).unwrap()
+}
+
+fn cluster(vector: &mut VectorFile) -> [u8; 16] {
+    vector.bytes("cluster").try_into().expect("16 bytes")
+}
+
+fn length<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], Refusal> {
+    bytes.try_into().map_err(|_| Refusal("length"))
+}
+
+fn text_of(digits: &str) -> String {
+    String::from_utf8(unhex(digits).expect("hexadecimal digits")).expect("UTF-8")
+}
+
+fn hash_of(digits: &str) -> Hash {
+    unhex(digits).expect("hexadecimal digits").try_into().expect("32 bytes")
+}
+
+/// Its columns, `<kind> <name> <value>`, where the value `-` is NULL.
+fn row(vector: &mut VectorFile) -> Outcome {
+    let key = ledger_key(&vector.bytes("ledger-key"));
+    let (table, cluster, ring) = (vector.text("table"), cluster(vector), vector.text("ring"));
+    let (fields, mac) = (vector.all("field"), vector.bytes("mac"));
+    let row = || {
+        fields.iter().fold(Row::new(&table, &cluster, &ring), |row, field| {
+            let parts: Vec<_> = field.splitn(3, ' ').collect();
+            match parts[..] {
+                ["num", _, value] => row.number(value.parse().unwrap()),
+                ["opt", _, "-"] => row.maybe(None),
+                ["opt", _, value] => row.maybe(Some(value.parse().unwrap())),
+                ["txt", _, "-"] | ["txt", _] => row.text(""),
+                ["txt", _, value] => row.text(&text_of(value)),
+                ["raw", _, value] => row.bytes(&unhex(value).unwrap()),
+                _ => panic!("{}: {field} is no field", vector.name),
+            }
+        })
+    };
+    let mac = length(mac)?;
+    assert_eq!(row().mac(&key) == mac, row().verify(&key, &mac), "{}: made again", vector.name);
+    if row().verify(&key, &mac) { Ok(vec![]) } else { Err(Refusal("open")) }
+}
+
+/// By number or id, `<number> <MAC>`, in any order.
+fn contents(vector: &mut VectorFile) -> Outcome {
+    let hashes = ["versions-mac", "holds-mac", "runs-mac", "replicas-mac"].map(|rows| {
+        let rows = vector.all(rows);
+        let rows: BTreeMap<u64, Hash> = rows
+            .iter()
+            .map(|row| row.split_once(' ').unwrap())
+            .map(|(number, mac)| (number.parse().unwrap(), hash_of(mac)))
+            .collect();
+        sha256(&rows.into_values().collect::<Vec<_>>().concat())
+    });
+    Ok(vec![("contents", hex(hashes.as_flattened()))])
+}
+
+/// From its first record on.
+fn audit(vector: &mut VectorFile) -> Outcome {
+    let (cluster, ring) = (cluster(vector), vector.text("ring"));
+    let (mut last, mut hashes) = (START, vec![]);
+    for (record, seq) in vector.all("record").iter().map(|line| record(line)).zip(1..) {
+        if (record.seq, record.previous) != (seq, last) {
+            return Err(Refusal("chain"));
+        }
+        last = record.hash(&cluster, &ring);
+        hashes.push(("hash", hex(&last)));
+    }
+    Ok(hashes)
+}
+
+/// `<seq>,<at>,<actor>,<action>,<subject>,<detail>,<previous>`
+fn record(line: &str) -> Record {
+    let parts: Vec<_> = line.split(',').collect();
+    let [seq, at, texts @ .., previous] = &parts[..] else { panic!("{line} is no record") };
+    let [actor, action, subject, detail] = texts else { panic!("{line} is no record") };
+    Record {
+        seq: seq.parse().unwrap(),
+        at: at.parse().unwrap(),
+        actor: text_of(actor),
+        action: text_of(action),
+        subject: text_of(subject),
+        detail: text_of(detail),
+        previous: hash_of(previous),
+    }
+}
+
+/// By the ledger key, whose public key comes out, or by a public key.
+fn checkpoint(vector: &mut VectorFile) -> Outcome {
+    let (cluster, ring) = (cluster(vector), vector.text("ring"));
+    let key = vector.all("ledger-key").pop().map(|digits| ledger_key(&unhex(&digits).unwrap()));
+    let public_key = key.as_ref().map_or_else(
+        || vector.bytes("public-key"),
+        |key| Checkpoint::public_key(key, &cluster).unwrap().to_vec(),
+    );
+    let [seq, at] = ["seq", "at"].map(|number| vector.text(number).parse().unwrap());
+    let (hash, signature) = (hash_of(&vector.text("hash")), vector.bytes("signature"));
+    let (public_key, signature) = (length(public_key)?, length(signature)?);
+    let checkpoint = Checkpoint { seq, hash, at, public_key, signature };
+    let verified = checkpoint.verify(&cluster, &ring);
+    let Some(key) = key else {
+        return if verified { Ok(vec![]) } else { Err(Refusal("open")) };
+    };
+    let signed = Checkpoint::sign(&key, &cluster, &ring, (seq, hash), at).unwrap();
+    assert_eq!(signed == checkpoint, verified, "{}: signed again", vector.name);
+    if verified { Ok(vec![("signed-by", hex(&public_key))]) } else { Err(Refusal("open")) }
 }

@@ -15,14 +15,15 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import constant_time, hashes, hmac
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -34,6 +35,9 @@ TAG_LEN = 16
 FRAME_LEN = 1 + NONCE_LEN + KEY_LEN + TAG_LEN
 FINGERPRINT_LEN = 6
 MAC_LEN = 32
+CLUSTER_LEN = 16
+HASH_LEN = 32
+SIGNATURE_LEN = 64
 
 RESERVED_RINGS = ("state", "probe")
 MAX_RING = 31
@@ -58,7 +62,8 @@ class FormatError(Exception):
     * `version`  the first byte of a frame, a wrapped key or a bundle is not known
     * `field`    a value, or a number of values, is not one that the page allows
     * `root`     nothing here is wrapped under this root
-    * `open`     a tag, a MAC or a fingerprint does not fit
+    * `open`     a tag, a MAC, a signature or a fingerprint does not fit
+    * `chain`    a record is not the one that follows in its chain
     * `stale`    the generation is lower than the accepted one
     """
 
@@ -94,6 +99,12 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     mac = hmac.HMAC(key, hashes.SHA256())
     mac.update(message)
     return mac.finalize()
+
+
+def sha256(message: bytes) -> bytes:
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(message)
+    return digest.finalize()
 
 
 class Reader:
@@ -567,6 +578,279 @@ def parse_accepted(data: bytes) -> int:
 
 def encode_accepted(generation: int) -> bytes:
     return f"{generation}\n".encode("ascii")
+
+
+# --- Ledger rows --------------------------------------------------------------------------------------------------------------
+
+Value = int | str | bytes | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One field of a row. A `nullable` text is written as empty where it is NULL."""
+
+    kind: str
+    name: str
+    size: int | None = None
+    nullable: bool = False
+    where_destroyed: bool = False
+
+
+def num(name: str, where_destroyed: bool = False) -> Column:
+    return Column("num", name, where_destroyed=where_destroyed)
+
+
+def opt(name: str) -> Column:
+    return Column("opt", name)
+
+
+def txt(name: str, nullable: bool = False, where_destroyed: bool = False) -> Column:
+    return Column("txt", name, nullable=nullable, where_destroyed=where_destroyed)
+
+
+def raw(name: str, size: int | None = None) -> Column:
+    return Column("raw", name, size)
+
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "heads": (
+        num("revision"),
+        num("generation"),
+        num("audit_seq"),
+        raw("audit_hash", HASH_LEN),
+        num("versions"),
+        num("holds"),
+        num("runs"),
+        num("replicas"),
+        raw("contents", 4 * HASH_LEN),
+    ),
+    "versions": (
+        txt("key_id"),
+        txt("state"),
+        num("created"),
+        opt("activated"),
+        num("changed"),
+        num("destruction"),
+        txt("requested_by", where_destroyed=True),
+        num("wait", where_destroyed=True),
+        num("observed", where_destroyed=True),
+        txt("approved_by", nullable=True, where_destroyed=True),
+        raw("wraps"),
+    ),
+    "holds": (
+        num("id"),
+        num("first"),
+        num("last"),
+        num("until"),
+        txt("reason"),
+        txt("added_by"),
+        num("added_at"),
+        txt("released_by", nullable=True),
+        opt("released_at"),
+    ),
+    "runs": (
+        num("id"),
+        txt("trigger"),
+        txt("reason"),
+        txt("requested_by"),
+        num("begun"),
+        num("from"),
+        opt("to"),
+        opt("activated"),
+        opt("converged"),
+        txt("state"),
+        opt("ended"),
+        txt("outcome"),
+    ),
+    "replicas": (
+        num("id"),
+        txt("name"),
+        num("joined"),
+        txt("removed_by", nullable=True),
+        opt("removed_at"),
+    ),
+    "reports": (
+        txt("replica"),
+        num("generation"),
+        raw("bundle", 32),
+        num("serving"),
+        num("tested"),
+    ),
+}
+
+
+RUN_STATES = ("open", "paused", "cancelled", "done")
+
+
+def columns_of(table: str, values: Mapping[str, Value]) -> list[Column]:
+    """The columns that stand in a row with these values: what belongs to a destruction only where there is one."""
+    if table not in TABLES:
+        raise FormatError("field", "not a table whose rows have a MAC")
+    return [column for column in TABLES[table] if values.get("destruction") == 1 or not column.where_destroyed]
+
+
+def encode_field(column: Column, value: Value) -> bytes:
+    match column.kind, value:
+        case "num", int():
+            return number(value)
+        case "opt", None:
+            return u8(0)
+        case "opt", int():
+            return u8(1) + number(value)
+        case "txt", str():
+            return enc(value.encode("utf-8"))
+        case "txt", None if column.nullable:
+            return enc(b"")
+        case "raw", bytes():
+            if column.size not in (None, len(value)):
+                raise FormatError("length", f"{column.name} has {column.size} bytes")
+            return enc(value)
+    raise FormatError("field", f"{column.name} is a {column.kind}")
+
+
+def number(value: int) -> bytes:
+    if not 0 <= value <= MAX_U64:
+        raise FormatError("field", "not a number of 8 bytes")
+    return u64be(value)
+
+
+def check_cluster(cluster: bytes) -> bytes:
+    if len(cluster) != CLUSTER_LEN:
+        raise FormatError("length", f"the id of a cluster is {CLUSTER_LEN} bytes")
+    return cluster
+
+
+@dataclass(frozen=True)
+class Row:
+    """`enc(table) ‖ enc(cluster[16]) ‖ enc(ring) ‖ fields`"""
+
+    table: str
+    cluster: bytes
+    ring: str
+    values: Mapping[str, Value]
+
+    def encode(self) -> bytes:
+        columns = columns_of(self.table, self.values)
+        if {column.name for column in columns} != set(self.values):
+            raise FormatError("field", "a column is missing or too many")
+        if self.table == "versions":
+            self._check_version()
+        if self.table == "runs" and self.values["state"] not in RUN_STATES:
+            raise FormatError("field", "not the word for a state of a run")
+        fields = b"".join(encode_field(column, self.values[column.name]) for column in columns)
+        ring = self.ring.encode("ascii")
+        return enc(self.table.encode("ascii")) + enc(check_cluster(self.cluster)) + enc(ring) + fields
+
+    def _check_version(self) -> None:
+        key_id, state, wraps = (self.values[name] for name in ("key_id", "state", "wraps"))
+        if not isinstance(key_id, str) or not isinstance(state, str) or not isinstance(wraps, bytes):
+            raise FormatError("field", "a version has a key id, a state and wraps")
+        KeyId.parse(key_id.encode("utf-8"))
+        if state not in [known.name.lower() for known in State]:
+            raise FormatError("field", "not the word for a state")
+        if self.values["destruction"] not in (0, 1):
+            raise FormatError("field", "a destruction is asked for, or it is not")
+        reader = Reader(wraps)
+        read_wraps(reader)
+        reader.end()
+
+    def mac(self, ledger_key: bytes) -> bytes:
+        return hmac_sha256(check_key(ledger_key), enc(b"strongroom/ledger-row/v1") + self.encode())
+
+    def verify(self, ledger_key: bytes, mac: bytes) -> None:
+        if len(mac) != MAC_LEN:
+            raise FormatError("length", f"a MAC is {MAC_LEN} bytes")
+        if not constant_time.bytes_eq(mac, self.mac(ledger_key)):
+            raise FormatError("open", "the MAC does not fit")
+
+
+def contents(
+    versions: Mapping[int, bytes], holds: Mapping[int, bytes], runs: Mapping[int, bytes], replicas: Mapping[int, bytes]
+) -> bytes:
+    """What a head says of all other rows of its ring, from their MACs by number or by id."""
+    return b"".join(sha256(b"".join(macs[at] for at in sorted(macs))) for macs in (versions, holds, runs, replicas))
+
+
+# --- Audit chain --------------------------------------------------------------------------------------------------------------
+
+START = bytes(HASH_LEN)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One decision, or one thing that was done."""
+
+    cluster: bytes
+    ring: str
+    seq: int
+    at: int
+    actor: str
+    action: str
+    subject: str
+    detail: str
+    previous: bytes
+
+    def encode(self) -> bytes:
+        if len(self.previous) != HASH_LEN:
+            raise FormatError("length", f"a hash is {HASH_LEN} bytes")
+        place = enc(check_cluster(self.cluster)) + enc(self.ring.encode("ascii")) + number(self.seq) + number(self.at)
+        texts = b"".join(enc(text.encode("utf-8")) for text in (self.actor, self.action, self.subject, self.detail))
+        return u8(FORMAT_VERSION) + place + texts + self.previous
+
+    def hash(self) -> bytes:
+        return sha256(enc(b"strongroom/audit/v1") + self.encode())
+
+
+def check_chain(cluster: bytes, ring: str, records: Sequence[Record]) -> list[bytes]:
+    """The hashes of a whole chain, from its first record."""
+    hashes_: list[bytes] = []
+    for seq, record in enumerate(records, 1):
+        if (record.cluster, record.ring) != (cluster, ring):
+            raise FormatError("chain", "a record of another chain")
+        if record.seq != seq:
+            raise FormatError("chain", f"record {record.seq} where {seq} is due")
+        if record.previous != (hashes_[-1] if hashes_ else START):
+            raise FormatError("chain", f"record {seq} does not follow the one before")
+        hashes_.append(record.hash())
+    return hashes_
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a chain stands after record `seq`."""
+
+    cluster: bytes
+    ring: str
+    seq: int
+    at: int
+    hash: bytes
+
+    def encode(self) -> bytes:
+        """What is signed."""
+        if len(self.hash) != HASH_LEN:
+            raise FormatError("length", f"a hash is {HASH_LEN} bytes")
+        place = enc(check_cluster(self.cluster)) + enc(self.ring.encode("ascii"))
+        return enc(b"strongroom/audit-checkpoint/v1") + place + number(self.seq) + number(self.at) + self.hash
+
+    def sign(self, ledger_key: bytes) -> bytes:
+        return signing_key(ledger_key, self.cluster).sign(self.encode())
+
+    def verify(self, public_key: bytes, signature: bytes) -> None:
+        if len(public_key) != KEY_LEN or len(signature) != SIGNATURE_LEN:
+            raise FormatError("length", f"a public key is {KEY_LEN} bytes, a signature {SIGNATURE_LEN}")
+        try:
+            Ed25519PublicKey.from_public_bytes(public_key).verify(signature, self.encode())
+        except (InvalidSignature, ValueError):
+            raise FormatError("open", "the signature does not fit") from None
+
+
+def signing_key(ledger_key: bytes, cluster: bytes) -> Ed25519PrivateKey:
+    seed = hmac_sha256(check_key(ledger_key), enc(b"strongroom/audit-signing/v1") + enc(check_cluster(cluster)))
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def audit_public_key(ledger_key: bytes, cluster: bytes) -> bytes:
+    return signing_key(ledger_key, cluster).public_key().public_bytes_raw()
 
 
 # --- What a ciphertext of kube-apiserver needs --------------------------------------------------------------------------------

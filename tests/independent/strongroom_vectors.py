@@ -34,6 +34,7 @@ from strongroom_format import (
 )
 from vector_bundles import bundles
 from vector_case import Fields, Folder, data, flip, key, named_key, nonce, stream, text
+from vector_ledger import audits, checkpoints, head_contents, rows
 
 # --- Keys and the notation around them ----------------------------------------------------------------------------------------
 
@@ -559,6 +560,10 @@ def write(directory: Path) -> int:
         recoveries(),
         bundles(),
         accepted_generations(),
+        rows(),
+        head_contents(),
+        audits(),
+        checkpoints(),
     ]
     for folder in folders:
         place = directory / folder.name

@@ -34,13 +34,19 @@ impl VectorFile {
         Self { name, fields }
     }
 
-    /// Takes the one value of `key`.
-    pub(crate) fn text(&mut self, key: &str) -> String {
-        let (mut found, rest): (Vec<_>, Vec<_>) =
+    /// Takes every value of `key`, in the order of the file; none where there is none.
+    pub(crate) fn all(&mut self, key: &str) -> Vec<String> {
+        let (found, rest): (Vec<_>, Vec<_>) =
             self.fields.drain(..).partition(|(name, _)| name == key);
         self.fields = rest;
+        found.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// Takes the one value of `key`.
+    pub(crate) fn text(&mut self, key: &str) -> String {
+        let mut found = self.all(key);
         match (found.pop(), found.is_empty()) {
-            (Some((_, value)), true) => value,
+            (Some(value), true) => value,
             (Some(_), false) => panic!("{}: {key} stands twice", self.name),
             (None, _) => panic!("{}: no {key}", self.name),
         }
@@ -49,21 +55,21 @@ impl VectorFile {
     /// Takes the one value of `key`, written in hexadecimal digits.
     pub(crate) fn bytes(&mut self, key: &str) -> Vec<u8> {
         let text = self.text(key);
-        assert!(
-            text.len().is_multiple_of(2) && text.is_ascii(),
-            "{}: {key} is not hexadecimal",
-            self.name
-        );
-        (0..text.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-            .collect()
+        unhex(&text).unwrap_or_else(|| panic!("{}: {key} is not hexadecimal", self.name))
     }
 
     /// Everything that nobody has asked for, in the order of the file.
     pub(crate) fn into_rest(self) -> Vec<(String, String)> {
         self.fields
     }
+}
+
+/// What `text` says in hexadecimal digits.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
 /// `bytes` in lower-case hexadecimal digits.
