@@ -15,8 +15,8 @@ use crate::{
     config::Config,
     dev,
     failure::Failure,
-    init::{self, Outcome},
-    process, telemetry,
+    init::{self, LedgerOutcome, NodeOutcome, Outcome},
+    ledger, process, telemetry,
 };
 
 /// KMS v2 plugin beside each kube-apiserver: keeps the Secrets of etcd encrypted, under keys that rotate.
@@ -52,6 +52,15 @@ enum Command {
         /// The folder; made where there is none
         #[arg(long, default_value = "strongroom-dev")]
         dir: PathBuf,
+    },
+    /// Bring the schema of the ledger to the version that this program needs
+    Migrate {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The owner of the tables, where it is another role than the configuration's (postgres://owner@host/database; its password in STRONGROOM_LEDGER_PASSWORD)
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
     },
     /// Say what is wrong with a configuration, with line and key; changes nothing
     CheckConfig {
@@ -99,6 +108,15 @@ fn execute(command: Command) -> Result<(), Failure> {
                 say(io::stdout(), &describe(&outcome));
                 components::serve(&config, || say(io::stdout(), &folder.next_steps())).await
             }
+            Command::Migrate { config, url } => {
+                let config = Config::load(&config)?;
+                let ledger = config.ledger.ok_or_else(|| {
+                    Failure::Rotation("there is no [ledger] in the configuration".into())
+                })?;
+                ledger::migrate(&ledger.database, url).await?;
+                say(io::stdout(), "the schema of the ledger is at its newest version\n");
+                Ok(())
+            }
             Command::CheckConfig { file } => {
                 Config::load(&file)?;
                 say(io::stdout(), &format!("{}: ok\n", file.display()));
@@ -112,11 +130,14 @@ fn execute(command: Command) -> Result<(), Failure> {
 }
 
 fn describe(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Existing { bundle } => {
+    let node = match &outcome.node {
+        NodeOutcome::Existing { bundle } => {
             format!("already initialised, nothing was changed: {}\n", bundle.display())
         }
-        Outcome::Made { roots, bundle, key_id } => {
+        NodeOutcome::Joined { bundle } => {
+            format!("took {} from the ledger\n", bundle.display())
+        }
+        NodeOutcome::Made { roots, bundle, key_id } => {
             let roots = roots.iter().fold(String::new(), |text, root| {
                 text + &format!(
                     "made root key {} : back it up now, away from this cluster\n",
@@ -125,6 +146,12 @@ fn describe(outcome: &Outcome) -> String {
             });
             format!("{roots}made {} with key version {key_id}\n", bundle.display())
         }
+    };
+    match &outcome.ledger {
+        Some(LedgerOutcome { cluster, entered: true }) => format!(
+            "{node}entered it into the ledger; on every other node say so in [ledger]: cluster = \"{cluster}\"\n"
+        ),
+        _ => node,
     }
 }
 

@@ -58,6 +58,8 @@ strongroomd serves in {folder}
                  --encryption-provider-config={encryption_config}
                then encrypt what was stored before:
                  kubectl get secrets,configmaps -A -o json | kubectl replace -f -
+  rotate it    strongroom --admin {folder}/admin.sock rotate start
+               strongroom --admin {folder}/admin.sock rotate status --watch
   keep it      {folder}/root.key opens every Secret written from now on:
                without it they are lost
 
@@ -91,6 +93,16 @@ dir = "{folder}"
 [[roots]]
 kind = "local"
 file = "{folder}/root.key"
+
+[ledger]
+file = "{folder}/ledger.db"
+
+# A rotation waits this long for kube-apiserver to see the new key version: in earnest it is 9 minutes, or its metrics.
+[rotation]
+converge_after = "5s"
+
+[api]
+socket = "{folder}/admin.sock"
 
 [admin]
 listen = "127.0.0.1:9464"

@@ -7,7 +7,9 @@ use crate::{
     init::InitError,
     keyring::LoadError,
     kms::BindError,
+    ledger::LedgerError,
     root::{OpenRootError, UnwrapError},
+    rotation::ControlError,
 };
 
 /// Why the program stops. The message says what to do next.
@@ -30,6 +32,9 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// Where the admin API is served.
+    #[error(transparent)]
+    Api(#[from] crate::api::OpenError),
     /// A root key.
     #[error(transparent)]
     Root(#[from] OpenRootError),
@@ -39,6 +44,12 @@ pub enum Failure {
     /// Initialisation.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What is missing to track rotation.
+    #[error("{0}")]
+    Rotation(String),
     /// The folder of `dev`.
     #[error("the folder {}: {source}", path.display())]
     Dev {
@@ -85,6 +96,9 @@ const CODES: &[(u8, &str)] = &[
     (32, "the bundle is not authentic"),
     (33, "the bundle would go back to what was before one that was accepted"),
     (40, "calls were still under way when the drain was cut short"),
+    (50, "the ledger does not answer"),
+    (51, "the schema of the ledger is older or newer than this program"),
+    (52, "what lies in the ledger cannot be used: changed by hand, old, or another cluster's"),
 ];
 
 impl Failure {
@@ -95,7 +109,7 @@ impl Failure {
             Self::System { .. } | Self::Ended { .. } | Self::Dev { .. } => 1,
             Self::Config(_) => 10,
             Self::Bind(BindError::Served { .. }) => 12,
-            Self::Bind(_) | Self::Admin { .. } => 13,
+            Self::Bind(_) | Self::Admin { .. } | Self::Api(_) => 13,
             Self::Root(error) => root_code(error),
             Self::Load(error) => load_code(error),
             Self::Init(error) => match error {
@@ -104,10 +118,14 @@ impl Failure {
                 InitError::RootKept { .. } => 11,
                 InitError::Wrap(_) | InitError::RootAway(_) => 23,
                 InitError::Load(error) => load_code(error),
+                InitError::Ledger(error) => ledger_code(error),
+                InitError::Control(error) => control_code(error),
                 InitError::FirstVersion => 2,
                 _ => 1,
             },
             Self::Cut(_) => 40,
+            Self::Ledger(error) => ledger_code(error),
+            Self::Rotation(_) => 10,
         }
     }
 
@@ -121,12 +139,29 @@ impl Failure {
     }
 }
 
+fn ledger_code(error: &LedgerError) -> u8 {
+    match error {
+        LedgerError::Away(_) => 50,
+        LedgerError::SchemaOlder { .. } | LedgerError::SchemaNewer { .. } => 51,
+        _ => 52,
+    }
+}
+
+fn control_code(error: &ControlError) -> u8 {
+    match error {
+        ControlError::Ledger(error) => ledger_code(error),
+        ControlError::Unwrap(UnwrapError::OtherRoot { .. }) => 22,
+        ControlError::Unwrap(_) | ControlError::Root(_) | ControlError::RootAway(_) => 23,
+        _ => 52,
+    }
+}
+
 fn load_code(error: &LoadError) -> u8 {
     match error {
         LoadError::Missing { .. } => 11,
         LoadError::Root(UnwrapError::OtherRoot { .. }) => 22,
         LoadError::Root(_) | LoadError::Version { .. } | LoadError::Slow(_) => 23,
-        LoadError::Read { .. } | LoadError::Accept { .. } => 30,
+        LoadError::Read { .. } | LoadError::Accept { .. } | LoadError::Write { .. } => 30,
         LoadError::Malformed { .. } | LoadError::Accepted { .. } => 31,
         LoadError::Forged { .. } => 32,
         LoadError::Older { .. } | LoadError::OtherHistory { .. } | LoadError::GoesBack { .. } => 33,

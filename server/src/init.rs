@@ -8,11 +8,12 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use envelope::{
     Bundle, Context, FormatError, KeyId, KeyMaterial, LedgerKey, Purpose, RandomError, RingName,
-    SystemRandom, WrappedKey,
+    SystemRandom,
     bundle::{State, Version, WrappedLedgerKey},
 };
 
@@ -20,7 +21,9 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     keyring::{LoadError, RING, Store},
+    ledger::{self, ClusterId, Dump, Entry, LedgerError},
     root::{CreateRootError, LocalFile, OpenRootError, RootError, Roots},
+    rotation::{ControlError, Controller, NoSuccessor},
 };
 
 /// Versions only go forward, and there are 2^32: this leaves more than enough of them.
@@ -28,7 +31,25 @@ const MAX_FIRST_VERSION: u32 = 1_000_000_000;
 
 /// What `init` did.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub struct Outcome {
+    /// With root keys and bundle of this node.
+    pub node: NodeOutcome,
+    /// With the ledger, where one is configured.
+    pub ledger: Option<LedgerOutcome>,
+}
+
+/// What `init` did with the ledger.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LedgerOutcome {
+    /// The identity of the cluster.
+    pub cluster: ClusterId,
+    /// Whether the ring was entered; else it was there.
+    pub entered: bool,
+}
+
+/// What `init` did with root keys and bundle of this node.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NodeOutcome {
     /// Root keys that were missing, and the ring.
     Made {
         /// Root key files that are new: back them up.
@@ -43,19 +64,37 @@ pub enum Outcome {
         /// The bundle.
         bundle: PathBuf,
     },
+    /// The ring is in the ledger: its bundle was taken from there.
+    Joined {
+        /// The bundle.
+        bundle: PathBuf,
+    },
 }
 
-/// Makes the root keys that are missing, and the ring `etcd` with its first version.
+/// Makes the root keys that are missing, and the ring `etcd` with its first version; enters it into the ledger.
 ///
 /// `first_version` is compulsory where a root key exists and the ring does not.
 ///
 /// # Errors
-/// [`InitError`]; a bundle is made as the last step or not at all.
+/// [`InitError`]; a bundle is made as the last step or not at all, and what was done before an error is found by the next run.
 pub async fn init(
     config: &Config,
     first_version: Option<u32>,
     clock: &dyn Clock,
 ) -> Result<Outcome, InitError> {
+    let node = init_node(config, first_version, clock).await?;
+    let ledger = match &config.ledger {
+        Some(ledger) => Some(enter(config, ledger, clock).await?),
+        None => None,
+    };
+    Ok(Outcome { node, ledger })
+}
+
+async fn init_node(
+    config: &Config,
+    first_version: Option<u32>,
+    clock: &dyn Clock,
+) -> Result<NodeOutcome, InitError> {
     let store = store(config)?;
     let bundle = store.bundle_path();
     let local = config.roots.iter().map(|config::Root::Local { file }| file);
@@ -64,8 +103,11 @@ pub async fn init(
     if bundle.exists() {
         return match missing.first() {
             Some(root) => Err(InitError::RootMissing { root: root.to_path_buf(), bundle }),
-            None => Ok(Outcome::Existing { bundle }),
+            None => Ok(NodeOutcome::Existing { bundle }),
         };
+    }
+    if !kept.is_empty() && join(config, &Roots::open(&config.roots).await?).await? {
+        return Ok(NodeOutcome::Joined { bundle });
     }
     if let (Some(root), None) = (kept.first(), first_version) {
         return Err(InitError::RootKept { root: root.to_path_buf(), bundle });
@@ -88,7 +130,65 @@ pub async fn init(
     let generation = store.next_generation()?;
     let (key_id, bytes) = first_bundle(&roots, generation, number, clock.now()).await?;
     store.create(&bytes).map_err(|source| InitError::Write { path: bundle.clone(), source })?;
-    Ok(Outcome::Made { roots: made, bundle, key_id })
+    Ok(NodeOutcome::Made { roots: made, bundle, key_id })
+}
+
+/// Takes the bundle from the ledger where this node has none, and the ledger has the ring. Returns whether it did.
+///
+/// # Errors
+/// [`InitError`].
+pub async fn join(config: &Config, roots: &Roots) -> Result<bool, InitError> {
+    let (Some(ledger), Some(cluster)) = (&config.ledger, ledger::cluster(config)?) else {
+        return Ok(false);
+    };
+    let store = store(config)?;
+    let controller = Controller::new(RingName::parse(RING)?, roots.clone(), Arc::default());
+    controller.connect(ledger::connect(&ledger.database, cluster).await?);
+    let state = match controller.state().await {
+        Err(ControlError::NoRing) => return Ok(false),
+        state => state?,
+    };
+    let (generation, known) = (state.head.generation, store.next_generation()?.saturating_sub(1));
+    if generation < known {
+        return Err(ControlError::from(NoSuccessor::Older { generation, known }).into());
+    }
+    let bundle = store.bundle_path();
+    make_folder(bundle.parent())?;
+    store
+        .create(&state.bundle.bytes)
+        .map_err(|source| InitError::Write { path: bundle.clone(), source })?;
+    Ok(true)
+}
+
+/// Enters the ring of this node's bundle into the ledger, where it is not there yet.
+async fn enter(
+    config: &Config,
+    ledger: &config::Ledger,
+    clock: &dyn Clock,
+) -> Result<LedgerOutcome, InitError> {
+    let cluster = match ledger::cluster(config)? {
+        Some(cluster) => cluster,
+        None => ledger::make_cluster(&config.bundle.dir)?,
+    };
+    let opened = ledger::connect(&ledger.database, cluster).await?;
+    let ring = RingName::parse(RING)?;
+    if opened.read(&ring).await?.is_some() {
+        return Ok(LedgerOutcome { cluster, entered: false });
+    }
+    let authentic = store(config)?.authenticate(&Roots::open(&config.roots).await?).await?;
+    let entry = Entry {
+        actor: "strongroomd init".into(),
+        action: "ring.entered",
+        subject: ring.to_string(),
+        detail: format!("bundle generation {}", authentic.bundle.generation()),
+    };
+    let bundle = (&authentic.bundle, authentic.bytes);
+    let dump = Dump::genesis(cluster, bundle, &authentic.key, clock.now(), entry);
+    match opened.create(&dump).await {
+        // Another node was faster.
+        Err(LedgerError::Exists(_)) => Ok(LedgerOutcome { cluster, entered: false }),
+        outcome => outcome.map(|()| LedgerOutcome { cluster, entered: true }).map_err(Into::into),
+    }
 }
 
 /// The store of the ring `etcd`.
@@ -116,10 +216,10 @@ async fn first_bundle(
         state: State::Active,
         created: now,
         activated: Some(now.max(1)),
-        wraps: wrap_under_all(roots, &key, &id).await?,
+        wraps: roots.wrap(&key, place(&id)).await?,
     };
     let ledger = WrappedLedgerKey {
-        wraps: wrap_under_all(roots, &ledger_key, &ledger_id).await?,
+        wraps: roots.wrap(&ledger_key, place(&ledger_id)).await?,
         id: ledger_id.clone(),
     };
     let ledger_key = LedgerKey::new(ledger_id, ledger_key).map_err(|_| FormatError::KeyId)?;
@@ -127,17 +227,9 @@ async fn first_bundle(
     Ok((id, bundle.encode(&ledger_key)?))
 }
 
-async fn wrap_under_all(
-    roots: &Roots,
-    key: &KeyMaterial,
-    id: &KeyId,
-) -> Result<Vec<WrappedKey>, RootError> {
-    let mut wraps = Vec::new();
-    for root in roots.iter() {
-        wraps.push(root.wrap(key, Context { purpose: Purpose::Key, key_id: id }).await?);
-    }
-    wraps.sort_by_key(WrappedKey::root);
-    Ok(wraps)
+/// The place of a key version under a root.
+fn place(key_id: &KeyId) -> Context<'_> {
+    Context { purpose: Purpose::Key, key_id }
 }
 
 fn make_folder(folder: Option<&Path>) -> Result<(), InitError> {
@@ -191,6 +283,15 @@ pub enum InitError {
     /// What lies beside the bundle cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The identity of the cluster cannot be read or written.
+    #[error("the cluster identity: {0}")]
+    Cluster(#[from] io::Error),
+    /// The ledger did not do it.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What lies in the ledger cannot be taken.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// A root key was not made.
     #[error(transparent)]
     Create(#[from] CreateRootError),

@@ -28,10 +28,12 @@ use envelope::{
     Frame, KeyId, KeyMaterial, OpenError, SystemRandom, VersionKey, WrapError, bundle::State,
 };
 
+use tokio::sync::Notify;
+
 pub use self::{
     recovered::{Recovered, RecoveryError},
     snapshot::{Entry, Snapshot},
-    store::{LoadError, Store},
+    store::{Authentic, LoadError, Store},
 };
 
 /// The ring that serves kube-apiserver.
@@ -43,6 +45,8 @@ pub struct Keyring {
     current: ArcSwapOption<Snapshot>,
     /// The version that the last Status named; 0 before the first.
     named: AtomicU32,
+    /// Rung whenever a snapshot is published.
+    published: Notify,
 }
 
 impl Keyring {
@@ -67,7 +71,13 @@ impl Keyring {
             }
         }
         self.current.store(Some(Arc::new(snapshot)));
+        self.published.notify_one();
         Ok(())
+    }
+
+    /// Returns when a snapshot was published since the last time. One waits at a time.
+    pub async fn changed(&self) {
+        self.published.notified().await;
     }
 
     /// The snapshot that is served, if one was loaded yet.

@@ -1,23 +1,21 @@
 //! KMS v2 over a unix socket: translates between gRPC and the keyring, and bounds what a peer can do. Decides nothing.
 
-mod boundary;
 mod peer;
 mod plugin;
-mod socket;
 
 use std::{io, sync::Arc, time::Duration};
 
 use proto::kms::key_management_service_server::KeyManagementServiceServer;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
+use tonic::{Code, transport::Server};
 
-pub use self::{
-    boundary::Calls,
-    peer::Allowed,
-    plugin::Plugin,
-    socket::{BindError, Socket},
+pub use self::{peer::Allowed, plugin::Plugin};
+pub use crate::listen::{BindError, Calls, Socket};
+use crate::{
+    config,
+    listen::{self, Boundary, Peers, Place},
+    metrics::{Method, Metrics},
 };
-use crate::metrics::Metrics;
 
 /// Annotations may have 32 KiB, key id and ciphertext 1 KiB each (KMS-V2, "Protocol"); the rest is for field tags and uid.
 const MAX_REQUEST: usize = 40 << 10;
@@ -48,7 +46,8 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let (listener, _socket_file) = socket.into_parts();
-    let peers = peer::Peers::new(listener, allowed, Arc::clone(&metrics))?;
+    let door = peer::KmsDoor::new(listener, allowed)?;
+    let peers = Peers::new(door, Arc::clone(&metrics));
     let service = KeyManagementServiceServer::new(plugin)
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_RESPONSE);
@@ -61,12 +60,37 @@ pub async fn serve(
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .serve_with_incoming_shutdown(
-            boundary::Boundary::new(service, calls, metrics),
+            Boundary::<_, Method>::new(service, calls, metrics),
             peers,
             stop.cancelled_owned(),
         )
         .await?;
     Ok(())
+}
+
+impl<'a> From<&'a config::Kms> for Place<'a> {
+    fn from(config: &'a config::Kms) -> Self {
+        let config::Kms { socket, owner, group, .. } = config;
+        Self { path: socket, owner: *owner, group: *group, setting: "kms.socket" }
+    }
+}
+
+impl listen::Method for Method {
+    /// A call that has begun may hold a message of full size, so this bounds memory to 15 MiB.
+    const MAX_CALLS: usize = 384;
+
+    fn of_path(path: &str) -> Self {
+        Self::of_path(path)
+    }
+
+    /// kube-apiserver gives up after 3 seconds.
+    fn deadline(self) -> Duration {
+        Duration::from_secs(3)
+    }
+
+    fn count(self, metrics: &Metrics, code: Code, took: Duration) {
+        metrics.call(self, code, took);
+    }
 }
 
 /// The socket can be served no longer.

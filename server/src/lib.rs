@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! main → cli → components             wiring, the only place that knows everything
-//!   adapters  kms, admin              translate; decide nothing
+//!   adapters  kms, admin, api         translate; decide nothing (listen: what kms and api stand on)
 //!   domain    keyring, init           decide; know no protobuf
 //!             reload, probe           background work over the domain
 //!   ports     root                    what wraps keys: trait and one file per backend
-//!   leaf      config, clock, durable, health, memory, metrics, process, telemetry, failure
+//!   leaf      authority, config, clock, durable, health, memory, metrics, process, telemetry, failure
 //! ```
 //!
 //! Invariant: only `keyring` holds unwrapped key versions.
 
 pub mod admin;
+pub mod api;
+pub mod authority;
 pub mod cli;
 pub mod clock;
 pub mod components;
@@ -23,10 +25,14 @@ pub mod health;
 pub mod init;
 pub mod keyring;
 pub mod kms;
+pub mod ledger;
+pub mod listen;
 pub mod memory;
 pub mod metrics;
 pub mod probe;
 pub mod process;
 pub mod reload;
 pub mod root;
+pub mod rotation;
+pub mod sync;
 pub mod telemetry;

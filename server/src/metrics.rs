@@ -16,7 +16,7 @@ use prometheus_client::{
 use ring::digest;
 use tonic::Code;
 
-use crate::root::RootErrorKind;
+use crate::{root::RootErrorKind, rotation::Phase};
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -64,10 +64,19 @@ pub enum Load {
     Refused,
 }
 
+/// How a pass of the sync went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(missing_docs, reason = "they say it themselves")]
+pub enum Sync {
+    Done,
+    Failed,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    api_calls: Family<ApiLabels, Counter>,
     calls: Family<CallLabels, Counter>,
     /// One for each [`Method`], in its order: a call should cost no look-up by label.
     methods: [MethodMetrics; Method::ALL.len()],
@@ -77,6 +86,12 @@ pub struct Metrics {
     loads: Family<LoadLabel, Counter>,
     probes: Family<ProbeLabels, Counter>,
     probe_ok: Family<RootLabel, Gauge>,
+    syncs: Family<SyncLabel, Counter>,
+    ledger_up: Gauge,
+    leads: Gauge,
+    fenced: Counter,
+    phase: Family<PhaseLabel, Gauge>,
+    stuck: Gauge,
 }
 
 /// What nearly every call touches.
@@ -89,6 +104,12 @@ struct MethodMetrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     method: Method,
+    code: GrpcCode,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiLabels {
+    method: &'static str,
     code: GrpcCode,
 }
 
@@ -110,6 +131,16 @@ struct KeyIdLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoadLabel {
     outcome: Load,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SyncLabel {
+    outcome: Sync,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -153,6 +184,7 @@ impl Metrics {
         });
         let mut metrics = Self {
             registry: Registry::with_prefix("strongroom"),
+            api_calls: Family::default(),
             calls,
             methods,
             refused: Family::default(),
@@ -161,6 +193,12 @@ impl Metrics {
             loads: Family::default(),
             probes: Family::default(),
             probe_ok: Family::default(),
+            syncs: Family::default(),
+            ledger_up: Gauge::default(),
+            leads: Gauge::default(),
+            fenced: Counter::default(),
+            phase: Family::default(),
+            stuck: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("kms_calls", "Calls by method and gRPC code", metrics.calls.clone());
@@ -168,6 +206,11 @@ impl Metrics {
             "kms_call_duration_seconds",
             "Time from the request's headers to the answer",
             seconds,
+        );
+        registry.register(
+            "api_calls",
+            "Calls of the admin API by method and gRPC code; PermissionDenied are those that the gate refused",
+            metrics.api_calls.clone(),
         );
         registry.register(
             "kms_refused_peers",
@@ -199,6 +242,32 @@ impl Metrics {
             "1 where the last probe of the root key went well",
             metrics.probe_ok.clone(),
         );
+        registry.register("ledger_syncs", "Looks at the ledger, by outcome", metrics.syncs.clone());
+        registry.register(
+            "ledger_up",
+            "1 where the last look at the ledger went well",
+            metrics.ledger_up.clone(),
+        );
+        registry.register(
+            "rotation_leader",
+            "1 on the replica that holds the lease",
+            metrics.leads.clone(),
+        );
+        registry.register(
+            "rotation_fenced",
+            "Writes of this replica that were refused because its lease was over",
+            metrics.fenced.clone(),
+        );
+        registry.register(
+            "rotation_phase",
+            "1 for the phase of the run that is open, on the leader",
+            metrics.phase.clone(),
+        );
+        registry.register(
+            "rotation_waits",
+            "What the open run waits for, on the leader: members, apiservers, a timer, an operator",
+            metrics.stuck.clone(),
+        );
         metrics
     }
 
@@ -217,6 +286,11 @@ impl Metrics {
             self.calls.get_or_create(&CallLabels { method, code: GrpcCode(code) }).inc();
         }
         metrics.seconds.observe(took.as_secs_f64());
+    }
+
+    /// A call of the admin API was answered, or given up by its peer.
+    pub fn api_call(&self, method: &'static str, code: Code) {
+        self.api_calls.get_or_create(&ApiLabels { method, code: GrpcCode(code) }).inc();
     }
 
     /// A connection was not admitted.
@@ -244,6 +318,33 @@ impl Metrics {
         self.probes.get_or_create(&ProbeLabels { root, outcome }).inc();
     }
 
+    /// The ledger was looked at.
+    pub fn synced(&self, outcome: Sync) {
+        self.ledger_up.set((outcome == Sync::Done).into());
+        self.syncs.get_or_create(&SyncLabel { outcome }).inc();
+    }
+
+    /// This replica leads, or does not.
+    pub fn leads(&self, leads: bool) {
+        self.leads.set(leads.into());
+        if !leads {
+            self.phase.clear();
+            self.stuck.set(0);
+        }
+    }
+
+    /// A write was refused because its lease was over.
+    pub fn fenced(&self) {
+        self.fenced.inc();
+    }
+
+    /// Where the run is that this replica leads, and for how many things it waits.
+    pub fn rotation(&self, phase: Phase, waits: usize) {
+        self.phase.clear();
+        self.phase.get_or_create(&PhaseLabel { phase: phase.as_str() }).set(1);
+        self.stuck.set(i64::try_from(waits).unwrap_or(i64::MAX));
+    }
+
     /// All of them as text, in the format of [`CONTENT_TYPE`].
     ///
     /// # Errors
@@ -257,7 +358,8 @@ impl Metrics {
 
 /// `sha256:` and the lower-case hexadecimal SHA-256 of the key id, as kube-apiserver labels its own metrics (KMS-V2,
 /// "Metrics of the apiserver to rely on").
-fn key_id_hash(id: &KeyId) -> String {
+#[must_use]
+pub fn key_id_hash(id: &KeyId) -> String {
     let hash = digest::digest(&digest::SHA256, id.as_str().as_bytes());
     hash.as_ref().iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
 }

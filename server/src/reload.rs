@@ -6,6 +6,7 @@ use std::{convert::Infallible, fs, os::unix::fs::MetadataExt, sync::Arc, time::D
 
 use tokio::{
     signal::unix::Signal,
+    sync::Notify,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tracing::{debug, error, info, warn};
@@ -37,6 +38,8 @@ pub struct Reloader {
     pub health: Arc<Health>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
+    /// Rung by whoever wrote a new bundle.
+    pub now: Arc<Notify>,
     /// What the last load met.
     pub last: Last,
 }
@@ -83,13 +86,14 @@ impl Reloader {
         Ok(())
     }
 
-    /// Loads the bundle again whenever it changed, `hangup` came, or the last load failed; for ever.
+    /// Loads the bundle again whenever it changed, `hangup` or [`Reloader::now`] came, or the last load failed; for ever.
     pub async fn run(mut self, mut hangup: Signal) -> Infallible {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let asked = tokio::select! {
                 _ = hangup.recv() => true,
+                () = self.now.notified() => true,
                 _ = ticks.tick() => false,
             };
             let again =

@@ -126,6 +126,23 @@ impl Roots {
         &self.away
     }
 
+    /// `key` under every root that is open, ascending by root id, as a bundle has it.
+    ///
+    /// # Errors
+    /// That of the first root that does not wrap.
+    pub async fn wrap(
+        &self,
+        key: &KeyMaterial,
+        context: Context<'_>,
+    ) -> Result<Vec<WrappedKey>, RootError> {
+        let mut wraps = Vec::new();
+        for root in self.iter() {
+            wraps.push(root.wrap(key, context).await?);
+        }
+        wraps.sort_by_key(WrappedKey::root);
+        Ok(wraps)
+    }
+
     /// The key that `context` names, out of one of its wraps: by the preferred root, and where that does not do it by the next
     /// that has a wrap of its own. Each root is only asked for what names it. Returns the wrap that opened.
     ///

@@ -1,6 +1,9 @@
 //! What is wrong with a configuration is said with its line and key.
 
-use strongroomd::config::Config;
+use strongroomd::{
+    authority::{Identity, Permission},
+    config::Config,
+};
 
 const GOOD: &str = r#"[kms]
 socket = "/run/strongroom/kms.sock"
@@ -78,4 +81,57 @@ fn root_key_that_stands_twice_is_refused() {
     assert!(error.contains("a root key stands here twice"), "{error}");
     let error = Config::parse(&GOOD.replace("[[roots]]", "[[other]]")).unwrap_err().to_string();
     assert!(error.contains("unknown field `other`"), "{error}");
+}
+
+/// What stands under `[api]`, and its line in [`GOOD`].
+fn api(settings: &str) -> Result<Config, toml::de::Error> {
+    Config::parse(&GOOD.replace("[[roots]]", &format!("[api]\n{settings}\n[[roots]]")))
+}
+
+const TLS: &str =
+    "tls = { cert_file = \"/t/crt\", key_file = \"/t/key\", client_ca_file = \"/t/ca\" }";
+
+#[test]
+fn api_is_a_socket_or_mutual_tls() {
+    assert!(Config::parse(GOOD).unwrap().api.is_none());
+    let socket = api("socket = \"/run/strongroom/admin.sock\"").unwrap().api.unwrap();
+    assert!(socket.listen.is_none() && socket.allow.is_none());
+    let tcp = api(&format!("listen = \"0.0.0.0:7443\"\n{TLS}")).unwrap().api.unwrap();
+    assert!(tcp.socket.is_none());
+    assert_eq!(tcp.listen.unwrap().address.port(), 7443);
+
+    let allow = "socket = \"/a\"\n[[api.allow]]\nidentity = \"uri:spiffe://example.org/ops\"\nmay = [\"read\", \"operate\"]";
+    let allow = api(allow).unwrap().api.unwrap().allow.unwrap();
+    assert_eq!(allow[0].identity, Identity::Uri("spiffe://example.org/ops".into()));
+    assert_eq!(allow[0].may, [Permission::Read, Permission::Operate]);
+}
+
+#[test]
+fn api_that_would_be_open_to_all_or_to_nobody_is_refused() {
+    let allow = |entry: &str| format!("socket = \"/a\"\n[[api.allow]]\n{entry}");
+    let root = "identity = \"uid:0\"\nmay = [\"read\"]";
+    let cases = [
+        (String::new(), "missing field `socket`"),
+        ("socket = \"a.sock\"".into(), "the path must be absolute"),
+        ("listen = \"0.0.0.0:7443\"".into(), "mutual TLS or not at all"),
+        (format!("socket = \"/a\"\n{TLS}"), "missing field `listen`"),
+        (
+            "listen = \"0.0.0.0:7443\"\ntls = { cert_file = \"/t/crt\", key_file = \"/t/key\" }"
+                .into(),
+            "missing field `client_ca_file`",
+        ),
+        (format!("owner = 1\nlisten = \"0.0.0.0:7443\"\n{TLS}"), "missing field `socket`"),
+        ("socket = \"/a\"\npassword = \"x\"".into(), "unknown field `password`"),
+        ("socket = \"/a\"\nallow = []".into(), "allows nothing to nobody"),
+        (allow("identity = \"root\"\nmay = [\"read\"]"), "should be uid:NUMBER"),
+        (allow("identity = \"uid:0\"\nmay = [\"write\"]"), "unknown variant `write`"),
+        (allow("identity = \"uid:0\"\nmay = []"), "may do nothing"),
+        (allow("identity = \"uid:0\"\nmay = [\"read\"]\nwhy = 1"), "unknown field `why`"),
+        (allow(&format!("{root}\n[[api.allow]]\n{root}")), "stands in `allow` twice"),
+    ];
+    for (settings, words) in cases {
+        let error = api(&settings).unwrap_err().to_string();
+        assert!(error.contains(words), "{settings}: {error}");
+        assert!(error.contains("line "), "{settings}: {error}");
+    }
 }

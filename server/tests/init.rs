@@ -8,7 +8,7 @@ use envelope::{Accepted, KeyId};
 use strongroomd::{
     clock::SystemClock,
     config::Config,
-    init::{self, Outcome},
+    init::{self, NodeOutcome, Outcome},
     root::Roots,
 };
 
@@ -64,7 +64,10 @@ async fn init_does_not_call_a_dangling_link_initialised() {
     fs::remove_file(&bundle).unwrap();
     symlink(folder.path().join("not-mounted"), &bundle).unwrap();
     let outcome = init::init(&config, None, &SystemClock).await;
-    assert!(!matches!(outcome, Ok(Outcome::Existing { .. })), "{outcome:?}");
+    assert!(
+        !matches!(outcome, Ok(Outcome { node: NodeOutcome::Existing { .. }, .. })),
+        "{outcome:?}"
+    );
 }
 
 /// Version numbers only grow: a ring whose first version is the last number can never rotate.
@@ -92,7 +95,7 @@ fn two_at_once_do_not_both_claim_a_key() {
         let claimed: Vec<&KeyId> = outcomes
             .iter()
             .filter_map(|outcome| match outcome {
-                Ok(Outcome::Made { key_id, .. }) => Some(key_id),
+                Ok(Outcome { node: NodeOutcome::Made { key_id, .. }, .. }) => Some(key_id),
                 _ => None,
             })
             .collect();

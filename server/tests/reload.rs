@@ -70,6 +70,7 @@ impl Node {
             keyring: Arc::clone(&keyring),
             health: Arc::clone(&health),
             metrics: Arc::new(Metrics::new()),
+            now: Arc::default(),
             last: Last::default(),
         };
         Self { folder, config, reloader: Some(reloader), keyring, health }

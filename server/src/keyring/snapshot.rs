@@ -2,6 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use envelope::{
     Bundle, Context, Purpose, VersionKey,
+    audit::Hash,
     bundle::{State, Version},
 };
 
@@ -12,6 +13,7 @@ use crate::root::Roots;
 #[derive(Debug)]
 pub struct Snapshot {
     bundle: Bundle,
+    digest: Hash,
     active: Arc<VersionKey>,
     by_id: HashMap<Box<str>, Entry>,
 }
@@ -26,11 +28,11 @@ pub enum Entry {
 }
 
 impl Snapshot {
-    /// Unwraps every version of `bundle` that may open anything.
+    /// Unwraps every version of `bundle` that may open anything. `digest` is the SHA-256 of its encoding.
     ///
     /// # Errors
     /// [`LoadError`] of the first version that does not unwrap.
-    pub async fn unwrap(bundle: Bundle, roots: &Roots) -> Result<Self, LoadError> {
+    pub async fn unwrap(bundle: Bundle, digest: Hash, roots: &Roots) -> Result<Self, LoadError> {
         let mut by_id = HashMap::with_capacity(bundle.versions().len());
         let mut active = None;
         for version in bundle.versions() {
@@ -47,13 +49,19 @@ impl Snapshot {
         }
         #[expect(clippy::expect_used, reason = "a bundle has exactly one active version")]
         let active = active.expect("one version is active");
-        Ok(Self { bundle, active, by_id })
+        Ok(Self { bundle, digest, active, by_id })
     }
 
     /// The bundle that it was made of.
     #[must_use]
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// SHA-256 of the bundle that it was made of, as it lies on disk.
+    #[must_use]
+    pub fn digest(&self) -> &Hash {
+        &self.digest
     }
 
     /// Generation of the bundle that it was made of.

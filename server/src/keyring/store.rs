@@ -5,7 +5,7 @@ use std::{
 
 use envelope::{
     Accepted, Bundle, Context, FormatError, KeyId, LedgerKey, OpenError, Purpose, RingName, RootId,
-    bundle::UnverifiedBundle,
+    audit::sha256, bundle::UnverifiedBundle,
 };
 
 use super::Snapshot;
@@ -28,6 +28,12 @@ impl Store {
         Self { folder: folder.into(), ring }
     }
 
+    /// The ring.
+    #[must_use]
+    pub fn ring(&self) -> &RingName {
+        &self.ring
+    }
+
     /// Path of the bundle.
     #[must_use]
     pub fn bundle_path(&self) -> PathBuf {
@@ -44,12 +50,22 @@ impl Store {
     /// [`LoadError`]. Nothing is accepted by halves.
     pub async fn load(&self, roots: &Roots) -> Result<Snapshot, LoadError> {
         let (bytes, accepted) = self.apart(|store| Ok((store.read()?, store.accepted()?))).await?;
-        let bundle = self.verify(&bytes, roots).await?;
+        let (bundle, _) = self.verify(&bytes, roots).await?;
         if bundle.generation() < accepted {
             let generation = bundle.generation();
             return Err(LoadError::Older { path: self.bundle_path(), generation, accepted });
         }
-        Snapshot::unwrap(bundle, roots).await
+        Snapshot::unwrap(bundle, sha256(&bytes), roots).await
+    }
+
+    /// Reads the bundle and authenticates it, whatever generation was accepted; with the key that it is authenticated by.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn authenticate(&self, roots: &Roots) -> Result<Authentic, LoadError> {
+        let bytes = self.apart(|store| store.read()).await?;
+        let (bundle, key) = self.verify(&bytes, roots).await?;
+        Ok(Authentic { bundle, bytes, key })
     }
 
     /// Remembers that `generation` was accepted: an older bundle is refused from now on, also after a restart.
@@ -105,7 +121,20 @@ impl Store {
         durable::create(&self.bundle_path(), bundle, 0o600, &|_| {})
     }
 
-    async fn verify(&self, bytes: &[u8], roots: &Roots) -> Result<Bundle, LoadError> {
+    /// Puts `bundle` in the place of the one that is there. It is verified when it is loaded.
+    ///
+    /// # Errors
+    /// [`LoadError::Write`]; the bundle is then the old one, or already the new one.
+    pub async fn replace(&self, bundle: Vec<u8>) -> Result<(), LoadError> {
+        self.apart(move |store| {
+            let path = store.bundle_path();
+            durable::replace(&path, &bundle, 0o600, &|_| {})
+                .map_err(|source| LoadError::Write { path, source })
+        })
+        .await
+    }
+
+    async fn verify(&self, bytes: &[u8], roots: &Roots) -> Result<(Bundle, LedgerKey), LoadError> {
         let malformed = |source| LoadError::Malformed { path: self.bundle_path(), source };
         let unverified = UnverifiedBundle::parse(bytes).map_err(malformed)?;
         let ledger = unverified.ledger().clone();
@@ -117,7 +146,7 @@ impl Store {
         if bundle.ring() != &self.ring {
             return Err(malformed(FormatError::Field("ring")));
         }
-        Ok(bundle)
+        Ok((bundle, key))
     }
 
     /// The highest generation that was accepted, 0 where none was.
@@ -132,6 +161,17 @@ impl Store {
             Err(source) => Err(LoadError::Read { path, source }),
         }
     }
+}
+
+/// A bundle that was authenticated.
+#[derive(Debug)]
+pub struct Authentic {
+    /// What it says.
+    pub bundle: Bundle,
+    /// As it lies on disk.
+    pub bytes: Vec<u8>,
+    /// What it is authenticated by.
+    pub key: LedgerKey,
 }
 
 /// The bundle cannot be used. What was loaded before goes on serving. Every message ends with what to do next.
@@ -201,6 +241,14 @@ pub enum LoadError {
     /// The note of the highest accepted generation cannot be written.
     #[error("{} cannot be written: {source}. The daemon must be able to write in its bundle folder", path.display())]
     Accept {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A newer one cannot be written.
+    #[error("{} cannot be written: {source}. The daemon must be able to write in its bundle folder", path.display())]
+    Write {
         /// The file.
         path: PathBuf,
         /// Why.

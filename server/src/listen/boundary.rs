@@ -1,5 +1,6 @@
 use std::{
     convert::Infallible,
+    marker::PhantomData,
     pin::Pin,
     sync::{
         Arc,
@@ -14,14 +15,25 @@ use tokio::time::{Sleep, sleep};
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 
-use crate::metrics::{Method, Metrics};
+use crate::metrics::Metrics;
 
-/// Longest that a call may take. kube-apiserver gives up after 3 seconds.
-const DEADLINE: Duration = Duration::from_secs(3);
-/// Most calls under way, of all peers. A call that has begun may hold a message of full size, so this bounds memory to 15 MiB.
-const MAX_CALLS: usize = 384;
 /// Longest headers in bytes, names and values. The HTTP/2 layer lets more through, so that the answer can be gRPC's.
 const MAX_HEADERS: usize = 8 << 10;
+
+/// What one service's methods are bounded by, and counted as.
+pub(crate) trait Method: Copy + Unpin {
+    /// Most calls under way, of all peers.
+    const MAX_CALLS: usize;
+
+    /// The method of an HTTP/2 path.
+    fn of_path(path: &str) -> Self;
+
+    /// Longest that a call may take until it answers.
+    fn deadline(self) -> Duration;
+
+    /// Counts a call that was answered, or given up by its peer.
+    fn count(self, metrics: &Metrics, code: Code, took: Duration);
+}
 
 /// The calls that are under way.
 #[derive(Debug, Clone, Default)]
@@ -38,38 +50,50 @@ impl Calls {
 /// The edge of the service: what tonic cannot parse becomes the peer's fault, a call has a deadline, every call is counted
 /// once with its method and code.
 ///
-/// tonic answers INTERNAL to whatever it cannot decode, and OUT_OF_RANGE to a message over the limit. The plugin itself
-/// answers neither, so here they become INVALID_ARGUMENT and RESOURCE_EXHAUSTED, as the gRPC specification has it.
-#[derive(Clone)]
-pub(super) struct Boundary<S> {
+/// tonic answers INTERNAL to whatever it cannot decode, and OUT_OF_RANGE to a message over the limit. Our services themselves
+/// answer neither, so here they become INVALID_ARGUMENT and RESOURCE_EXHAUSTED, as the gRPC specification has it.
+pub(crate) struct Boundary<S, M> {
     inner: S,
     calls: Calls,
     metrics: Arc<Metrics>,
+    methods: PhantomData<fn() -> M>,
 }
 
-impl<S> Boundary<S> {
-    pub(super) fn new(inner: S, calls: Calls, metrics: Arc<Metrics>) -> Self {
-        Self { inner, calls, metrics }
+impl<S, M: Method> Boundary<S, M> {
+    pub(crate) fn new(inner: S, calls: Calls, metrics: Arc<Metrics>) -> Self {
+        Self { inner, calls, metrics, methods: PhantomData }
     }
 }
 
-impl<S> Service<Request<Body>> for Boundary<S>
+impl<S: Clone, M> Clone for Boundary<S, M> {
+    fn clone(&self) -> Self {
+        let Self { inner, calls, metrics, methods } = self;
+        Self {
+            inner: inner.clone(),
+            calls: calls.clone(),
+            metrics: Arc::clone(metrics),
+            methods: *methods,
+        }
+    }
+}
+
+impl<S, M: Method> Service<Request<Body>> for Boundary<S, M>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Unpin,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Call<S::Future>;
+    type Future = Call<S::Future, M>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let method = Method::of_path(request.uri().path());
+        let method = M::of_path(request.uri().path());
         let under_way = self.calls.0.fetch_add(1, Ordering::AcqRel);
-        let work = if under_way >= MAX_CALLS {
+        let work = if under_way >= M::MAX_CALLS {
             Err("too many calls are under way: try again in a moment")
         } else if too_long(request.headers()) {
             Err("the headers are longer than 8 KiB")
@@ -89,14 +113,14 @@ where
 }
 
 /// A call under way, or one that is refused before it is looked at.
-pub(super) struct Call<F> {
+pub(crate) struct Call<F, M: Method> {
     work: Result<F, &'static str>,
     /// Made when the call first has to wait; most never do.
     deadline: Option<Pin<Box<Sleep>>>,
-    record: Record,
+    record: Record<M>,
 }
 
-impl<F> Future for Call<F>
+impl<F, M: Method> Future for Call<F, M>
 where
     F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
 {
@@ -112,11 +136,14 @@ where
             Poll::Ready(Ok(response)) => response,
             Poll::Ready(Err(never)) => match never {},
             Poll::Pending => {
-                let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(DEADLINE)));
+                let limit = this.record.method.deadline();
+                let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
                 match deadline.as_mut().poll(cx) {
-                    Poll::Ready(()) => {
-                        Status::deadline_exceeded("the call took longer than 3 seconds").into_http()
-                    }
+                    Poll::Ready(()) => Status::deadline_exceeded(format!(
+                        "the call took longer than {} seconds",
+                        limit.as_secs()
+                    ))
+                    .into_http(),
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -145,17 +172,17 @@ fn too_long(headers: &HeaderMap) -> bool {
 }
 
 /// Counts its call when it is dropped.
-struct Record {
-    method: Method,
+struct Record<M: Method> {
+    method: M,
     code: Code,
     begun: Instant,
     calls: Calls,
     metrics: Arc<Metrics>,
 }
 
-impl Drop for Record {
+impl<M: Method> Drop for Record<M> {
     fn drop(&mut self) {
         self.calls.0.fetch_sub(1, Ordering::AcqRel);
-        self.metrics.call(self.method, self.code, self.begun.elapsed());
+        self.method.count(&self.metrics, self.code, self.begun.elapsed());
     }
 }

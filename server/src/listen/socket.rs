@@ -13,7 +13,18 @@ use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
 };
 
-use crate::config::Kms;
+/// Where a socket is bound, and by which setting the operator chose it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Its path.
+    pub path: &'a Path,
+    /// Its owner, a uid; absent: ours.
+    pub owner: Option<u32>,
+    /// Its group, a gid; absent: ours.
+    pub group: Option<u32>,
+    /// What an error tells the operator to change.
+    pub setting: &'static str,
+}
 
 /// The listening socket, with the lock that says it is ours.
 ///
@@ -27,7 +38,7 @@ pub struct Socket {
 
 /// The name of the socket in the file system. Dropping it removes the name, where it still is ours.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     inode: u64,
     /// Held for as long as we serve; the kernel lets go of it however we die.
@@ -35,12 +46,12 @@ pub(super) struct SocketFile {
 }
 
 impl Socket {
-    /// Binds the socket of the configuration. Its folder is made with mode 0750 where there is none.
+    /// Binds a socket of the configuration. Its folder is made with mode 0750 where there is none.
     ///
     /// # Errors
     /// [`BindError`]; whoever serves there already, and whatever else lies there, is left untouched.
-    pub fn bind(config: &Kms) -> Result<Self, BindError> {
-        let path = &*config.socket;
+    pub fn bind<'a>(place: impl Into<Place<'a>>) -> Result<Self, BindError> {
+        let Place { path, owner, group, setting } = place.into();
         let failed = |what| move |source| BindError::Io { path: path.into(), what, source };
         if let Some(folder) = path.parent() {
             DirBuilder::new()
@@ -49,13 +60,13 @@ impl Socket {
                 .create(folder)
                 .map_err(failed("its folder cannot be made"))?;
         }
-        let lock = lock(path)?;
-        refuse_occupied(path)?;
+        let lock = lock(path, setting)?;
+        refuse_occupied(path, setting)?;
 
         let new = beside(path, "new");
         remove_socket(&new).map_err(failed("the socket of an earlier start cannot be removed"))?;
         let listener = UnixListener::bind(&new).map_err(failed("it cannot be bound"))?;
-        chown(&new, config.owner, config.group).map_err(failed("its owner cannot be set"))?;
+        chown(&new, owner, group).map_err(failed("its owner cannot be set"))?;
         fs::set_permissions(&new, Permissions::from_mode(0o660))
             .map_err(failed("its mode cannot be set"))?;
         let inode = new.symlink_metadata().map_err(failed("it cannot be read"))?.ino();
@@ -64,7 +75,7 @@ impl Socket {
         Ok(Self { listener, file })
     }
 
-    pub(super) fn into_parts(self) -> (UnixListener, SocketFile) {
+    pub(crate) fn into_parts(self) -> (UnixListener, SocketFile) {
         (self.listener, self.file)
     }
 }
@@ -78,7 +89,7 @@ impl Drop for SocketFile {
     }
 }
 
-fn lock(path: &Path) -> Result<File, BindError> {
+fn lock(path: &Path, setting: &'static str) -> Result<File, BindError> {
     let lock_path = beside(path, "lock");
     let failed = |source| BindError::Io {
         path: lock_path.clone(),
@@ -94,13 +105,13 @@ fn lock(path: &Path) -> Result<File, BindError> {
         .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(BindError::Served { path: path.into() }),
+        Err(TryLockError::WouldBlock) => Err(BindError::Served { path: path.into(), setting }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
 /// Refuses to replace anything but a socket that nobody serves.
-fn refuse_occupied(path: &Path) -> Result<(), BindError> {
+fn refuse_occupied(path: &Path, setting: &'static str) -> Result<(), BindError> {
     let unreadable =
         |source| BindError::Io { path: path.into(), what: "it cannot be examined", source };
     let metadata = match path.symlink_metadata() {
@@ -109,11 +120,11 @@ fn refuse_occupied(path: &Path) -> Result<(), BindError> {
         Err(source) => return Err(unreadable(source)),
     };
     if !metadata.file_type().is_socket() {
-        return Err(BindError::NotSocket { path: path.into() });
+        return Err(BindError::NotSocket { path: path.into(), setting });
     }
     match connect_now(path) {
         // AGAIN: somebody listens, and his queue is full.
-        Ok(()) | Err(Errno::AGAIN) => Err(BindError::Served { path: path.into() }),
+        Ok(()) | Err(Errno::AGAIN) => Err(BindError::Served { path: path.into(), setting }),
         Err(Errno::CONNREFUSED) => Ok(()),
         Err(error) => Err(unreadable(error.into())),
     }
@@ -148,21 +159,25 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub enum BindError {
     /// Somebody serves there.
     #[error(
-        "another daemon serves {}: stop it first, or give this one a socket of its own (kms.socket)",
+        "another daemon serves {}: stop it first, or give this one a socket of its own ({setting})",
         path.display()
     )]
     Served {
         /// The socket.
         path: PathBuf,
+        /// What to change.
+        setting: &'static str,
     },
     /// Something else lies there.
     #[error(
-        "{} exists and is not a socket, so it is left alone: move it away, or choose another path (kms.socket)",
+        "{} exists and is not a socket, so it is left alone: move it away, or choose another path ({setting})",
         path.display()
     )]
     NotSocket {
         /// The path.
         path: PathBuf,
+        /// What to change.
+        setting: &'static str,
     },
     /// The system refused.
     #[error("the socket {}: {what}: {source}", path.display())]

@@ -1,0 +1,892 @@
+//! What both databases have in common, which is nearly everything: one text of each statement, one way to read each row.
+//!
+//! A macro instead of generic functions, because sqlx's traits would need a page of bounds for each.
+
+use std::time::Duration;
+
+use envelope::{FormatError, KeyId, bundle::State};
+use sqlx::postgres::PgDatabaseError;
+
+use super::{Destruction, LedgerError, rows::RunState};
+
+/// Longest that a call takes: whoever waits for it has a lease of 15 seconds.
+pub(super) const CALL: Duration = Duration::from_secs(10);
+/// Longest that an export or import takes.
+pub(super) const WHOLE: Duration = Duration::from_secs(600);
+
+/// Times and counters are 64-bit and signed in both databases; ours stay far below 2^63.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What [`signed`] wrote.
+pub(super) fn unsigned(table: &'static str, number: i64) -> Result<u64, LedgerError> {
+    u64::try_from(number)
+        .map_err(|_| malformed(table, &format!("{number} in a column that counts")))
+}
+
+pub(super) fn version_number(table: &'static str, number: i64) -> Result<u32, LedgerError> {
+    u32::try_from(number).map_err(|_| malformed(table, &format!("version {number}")))
+}
+
+pub(super) fn bytes<const N: usize>(
+    table: &'static str,
+    bytes: &[u8],
+) -> Result<[u8; N], LedgerError> {
+    bytes
+        .try_into()
+        .map_err(|_| malformed(table, &format!("{} bytes where {N} belong", bytes.len())))
+}
+
+pub(super) fn key_id(table: &'static str, text: &str) -> Result<KeyId, LedgerError> {
+    KeyId::parse(text).map_err(|error| malformed(table, &error.to_string()))
+}
+
+pub(super) fn state(word: &str) -> Result<State, LedgerError> {
+    State::of_word(word).ok_or_else(|| malformed("versions", &format!("state {word:?}")))
+}
+
+pub(super) fn run_state(word: &str) -> Result<RunState, LedgerError> {
+    RunState::of_word(word).ok_or_else(|| malformed("runs", &format!("state {word:?}")))
+}
+
+pub(super) fn format(table: &'static str) -> impl Fn(FormatError) -> LedgerError {
+    move |error| malformed(table, &error.to_string())
+}
+
+pub(super) fn destruction(
+    (requested_by, wait, observed, approved_by): (
+        Option<String>,
+        Option<i64>,
+        Option<i64>,
+        Option<String>,
+    ),
+) -> Result<Option<Destruction>, LedgerError> {
+    let Some(requested_by) = requested_by else { return Ok(None) };
+    let approved_by = name(approved_by);
+    let number = |number: Option<i64>| unsigned("versions", number.unwrap_or(-1));
+    Ok(Some(Destruction {
+        requested_by,
+        wait: number(wait)?,
+        observed: number(observed)?,
+        approved_by,
+    }))
+}
+
+/// Nobody's name is empty, and the MAC does not tell an empty one from none (docs/format.md).
+pub(super) fn name(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+pub(super) fn malformed(table: &'static str, what: &str) -> LedgerError {
+    LedgerError::Malformed { table, what: what.into() }
+}
+
+/// A row was written, or what stands there says otherwise of what never changes.
+pub(super) fn written(table: &'static str, rows: u64) -> Result<(), LedgerError> {
+    if rows == 1 {
+        return Ok(());
+    }
+    Err(LedgerError::Refused(format!(
+        "{table}: a row would say otherwise than before of what never changes"
+    )))
+}
+
+/// Who must act on an error of the database, by its kind and never by its text.
+pub(super) fn failed(error: sqlx::Error) -> LedgerError {
+    let said = error.to_string();
+    match error {
+        sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+            Some(postgres) if postgres_is_away(postgres.code()) => LedgerError::Away(said),
+            Some(_) => LedgerError::Refused(said),
+            None => sqlite_failed(error.code().and_then(|code| code.parse().ok()), said),
+        },
+        sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::Decode(_) => LedgerError::Malformed { table: "a table", what: said },
+        sqlx::Error::Encode(_) => LedgerError::Refused(said),
+        _ => LedgerError::Away(said),
+    }
+}
+
+/// By the class of the SQLSTATE: the connection (08), a server that only reads or gave up waiting (25), who we are (28), which
+/// database (3D), a deadlock (40), too little room (53), a lock (55), an administrator or a time limit (57), the disk (58).
+fn postgres_is_away(code: &str) -> bool {
+    const CLASSES: [&str; 9] = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"];
+    code.get(..2).is_some_and(|class| CLASSES.contains(&class))
+}
+
+/// By the primary code, the low byte (<https://sqlite.org/rescode.html>).
+fn sqlite_failed(code: Option<i32>, said: String) -> LedgerError {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const NO_MEMORY: i32 = 7;
+    const READ_ONLY: i32 = 8;
+    const IO: i32 = 10;
+    const CORRUPT: i32 = 11;
+    const FULL: i32 = 13;
+    const CANNOT_OPEN: i32 = 14;
+    const NO_DATABASE: i32 = 26;
+    match code.map(|code| code & 0xff) {
+        Some(BUSY | LOCKED | NO_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN) | None => {
+            LedgerError::Away(said)
+        }
+        Some(CORRUPT | NO_DATABASE) => LedgerError::Malformed { table: "the file", what: said },
+        Some(_) => LedgerError::Refused(said),
+    }
+}
+
+/// Names what does not answer, and what to look at.
+pub(super) fn named(place: &str, advice: &str, error: LedgerError) -> LedgerError {
+    match error {
+        LedgerError::Away(why) => LedgerError::Away(format!("{place}: {why}. {advice}")),
+        other => other,
+    }
+}
+
+/// Makes a type with `pool`, `cluster`, `begin_read`, `begin_write`, `bounded`, `now`, `rung` and `wait` a
+/// [`Ledger`](super::Ledger). `$holds` ends the condition that a lease still holds; `$16` in it is `now`.
+macro_rules! ledger {
+    ($ledger:ty, $db:ty, $holds:literal) => {
+        #[async_trait::async_trait]
+        impl $crate::ledger::Ledger for $ledger {
+            async fn read(&self, ring: &RingName) -> Result<Option<Rows>, LedgerError> {
+                self.bounded(CALL, self.read_of(ring)).await
+            }
+
+            async fn commit(&self, change: &Change) -> Result<(), LedgerError> {
+                self.bounded(CALL, self.write(change)).await
+            }
+
+            async fn report(&self, ring: &RingName, report: &ReportRow) -> Result<(), LedgerError> {
+                self.bounded(CALL, self.write_report(ring, report)).await
+            }
+
+            async fn lease(&self, holder: &str) -> Result<Lease, LedgerError> {
+                self.bounded(CALL, self.take_lease(holder)).await
+            }
+
+            async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
+                self.bounded(CALL, self.let_go(lease)).await
+            }
+
+            async fn audit(
+                &self,
+                ring: &RingName,
+                after: u64,
+                limit: u32,
+            ) -> Result<Vec<(Record, Hash)>, LedgerError> {
+                self.bounded(CALL, self.audit_of(ring, after, limit)).await
+            }
+
+            async fn history(&self, ring: &RingName) -> Result<History, LedgerError> {
+                self.bounded(WHOLE, self.history_of(ring)).await
+            }
+
+            async fn create(&self, dump: &Dump) -> Result<(), LedgerError> {
+                self.bounded(WHOLE, self.write_all(dump)).await
+            }
+
+            async fn changed(&self) {
+                self.wait().await;
+            }
+        }
+
+        impl $ledger {
+            async fn read_of(&self, ring: &RingName) -> Result<Option<Rows>, LedgerError> {
+                let mut tx = self.begin_read().await?;
+                let rows = self.read_all(&mut tx, ring).await?;
+                tx.commit().await.map_err(failed)?;
+                Ok(rows)
+            }
+
+            async fn write(&self, change: &Change) -> Result<(), LedgerError> {
+                let mut tx = self.begin_write().await?;
+                self.move_head(&mut tx, change).await?;
+                self.put_rows(&mut tx, &change.ring, Written::of(change)).await?;
+                tx.commit().await.map_err(failed)?;
+                self.rung();
+                Ok(())
+            }
+
+            async fn write_report(&self, ring: &RingName, report: &ReportRow) -> Result<(), LedgerError> {
+                let mut tx = self.begin_write().await?;
+                let now = self.now(&mut tx).await?;
+                let done = sqlx::query::<$db>(
+                    "INSERT INTO reports (cluster, ring, replica, at, generation, bundle, serving, tested, mac)
+                     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 WHERE EXISTS (
+                         SELECT 1 FROM replicas WHERE cluster = $1 AND ring = $2 AND name = $3 AND removed_at IS NULL)
+                     ON CONFLICT (cluster, ring, replica) DO UPDATE SET
+                         at = excluded.at, generation = excluded.generation, bundle = excluded.bundle, serving = excluded.serving,
+                         tested = excluded.tested, mac = excluded.mac",
+                )
+                .bind(self.cluster.0.to_vec())
+                .bind(ring.as_str().to_owned())
+                .bind(report.replica.clone())
+                .bind(signed(now))
+                .bind(signed(report.generation))
+                .bind(report.bundle.to_vec())
+                .bind(i64::from(report.serving))
+                .bind(i64::from(report.tested))
+                .bind(report.mac.to_vec())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+                tx.commit().await.map_err(failed)?;
+                match done.rows_affected() {
+                    0 => Err(LedgerError::NotMember(report.replica.clone())),
+                    _ => Ok(()),
+                }
+            }
+
+            async fn take_lease(&self, holder: &str) -> Result<Lease, LedgerError> {
+                let mut tx = self.begin_write().await?;
+                let now = self.now(&mut tx).await?;
+                // Nobody else's lease that still holds is touched.
+                sqlx::query::<$db>(
+                    "INSERT INTO leases (cluster, holder, epoch, until) VALUES ($1, $2, 1, $4)
+                     ON CONFLICT (cluster) DO UPDATE SET
+                         epoch = CASE WHEN leases.holder = excluded.holder AND leases.until > $3
+                             THEN leases.epoch ELSE leases.epoch + 1 END,
+                         holder = excluded.holder, until = excluded.until
+                     WHERE leases.holder = excluded.holder OR leases.until <= $3",
+                )
+                .bind(self.cluster.0.to_vec())
+                .bind(holder.to_owned())
+                .bind(signed(now))
+                .bind(signed(now.saturating_add(LEASE.as_secs())))
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+                let lease = self.read_lease(&mut tx).await?;
+                tx.commit().await.map_err(failed)?;
+                lease.ok_or_else(|| malformed("leases", "no row after one was written"))
+            }
+
+            async fn let_go(&self, lease: &Lease) -> Result<(), LedgerError> {
+                sqlx::query::<$db>(
+                    "UPDATE leases SET until = 0 WHERE cluster = $1 AND holder = $2 AND epoch = $3",
+                )
+                .bind(self.cluster.0.to_vec())
+                .bind(lease.holder.clone())
+                .bind(signed(lease.epoch))
+                .execute(&self.pool)
+                .await
+                .map_err(failed)?;
+                Ok(())
+            }
+
+            async fn audit_of(
+                &self,
+                ring: &RingName,
+                after: u64,
+                limit: u32,
+            ) -> Result<Vec<(Record, Hash)>, LedgerError> {
+                let rows = sqlx::query::<$db>(
+                    "SELECT * FROM audit WHERE cluster = $1 AND ring = $2 AND seq > $3 ORDER BY seq LIMIT $4",
+                )
+                .bind(self.cluster.0.to_vec())
+                .bind(ring.as_str().to_owned())
+                .bind(signed(after))
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await
+                .map_err(failed)?;
+                rows.iter().map(Self::audit_row).collect()
+            }
+
+            async fn history_of(&self, ring: &RingName) -> Result<History, LedgerError> {
+                let mut tx = self.begin_read().await?;
+                let bundles = sqlx::query::<$db>(
+                    "SELECT * FROM bundles WHERE cluster = $1 AND ring = $2 ORDER BY generation",
+                );
+                let activations = sqlx::query::<$db>(
+                    "SELECT * FROM activations WHERE cluster = $1 AND ring = $2 ORDER BY version",
+                );
+                let checkpoints = sqlx::query::<$db>(
+                    "SELECT * FROM checkpoints WHERE cluster = $1 AND ring = $2 ORDER BY seq",
+                );
+                let (cluster, ring) = (self.cluster.0.to_vec(), ring.as_str().to_owned());
+                let bundles = bundles.bind(cluster.clone()).bind(ring.clone());
+                let bundles = bundles.fetch_all(&mut *tx).await.map_err(failed)?;
+                let activations = activations.bind(cluster.clone()).bind(ring.clone());
+                let activations = activations.fetch_all(&mut *tx).await.map_err(failed)?;
+                let checkpoints = checkpoints.bind(cluster).bind(ring);
+                let checkpoints = checkpoints.fetch_all(&mut *tx).await.map_err(failed)?;
+                tx.commit().await.map_err(failed)?;
+                Ok(History {
+                    bundles: bundles.iter().map(Self::bundle_row).collect::<Result<_, _>>()?,
+                    activations: activations
+                        .iter()
+                        .map(|row| {
+                            let number = |name| row.try_get::<i64, _>(name).map_err(failed);
+                            Ok(ActivationRow {
+                                version: version_number("activations", number("version")?)?,
+                                at: unsigned("activations", number("at")?)?,
+                                generation: unsigned("activations", number("generation")?)?,
+                            })
+                        })
+                        .collect::<Result<_, LedgerError>>()?,
+                    checkpoints: checkpoints
+                        .iter()
+                        .map(Self::checkpoint_row)
+                        .collect::<Result<_, _>>()?,
+                })
+            }
+
+            async fn write_all(&self, dump: &Dump) -> Result<(), LedgerError> {
+                let mut tx = self.begin_write().await?;
+                let Dump { rows, history, audit } = dump;
+                if rows.cluster.id != self.cluster {
+                    return Err(malformed("clusters", "it is the dump of another cluster"));
+                }
+                let cluster = sqlx::query::<$db>(
+                    "INSERT INTO clusters (cluster, created, ledger_key_id, ledger_key_wraps) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (cluster) DO NOTHING",
+                )
+                .bind(self.cluster.0.to_vec())
+                .bind(signed(rows.cluster.created))
+                .bind(rows.cluster.ledger_key.id.as_str().to_owned())
+                .bind(encode_wraps(&rows.cluster.ledger_key.wraps))
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+                if cluster.rows_affected() == 0 {
+                    // Another ring of the same cluster, if it hangs on the same ledger key.
+                    let key = sqlx::query::<$db>("SELECT ledger_key_id FROM clusters WHERE cluster = $1")
+                        .bind(self.cluster.0.to_vec())
+                        .fetch_one(&mut *tx)
+                        .await
+                        .map_err(failed)?;
+                    let key: String = key.try_get("ledger_key_id").map_err(failed)?;
+                    if key != rows.cluster.ledger_key.id.as_str() {
+                        return Err(LedgerError::Exists(self.cluster));
+                    }
+                }
+                let head = sqlx::query::<$db>(
+                    "INSERT INTO heads (cluster, ring, revision, generation, audit_seq, audit_hash, versions, holds, runs,
+                         replicas, contents, mac)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (cluster, ring) DO NOTHING",
+                );
+                let head = self.bind_head(head, &rows.ring, &rows.head);
+                if head.execute(&mut *tx).await.map_err(failed)?.rows_affected() == 0 {
+                    return Err(LedgerError::Exists(self.cluster));
+                }
+                let written = Written {
+                    versions: &rows.versions,
+                    holds: &rows.holds,
+                    runs: &rows.runs,
+                    replicas: &rows.replicas,
+                    activations: &history.activations,
+                    bundles: &history.bundles,
+                    audit,
+                    checkpoints: &history.checkpoints,
+                };
+                self.put_rows(&mut tx, &rows.ring, written).await?;
+                tx.commit().await.map_err(failed)?;
+                self.rung();
+                Ok(())
+            }
+        }
+
+        impl $ledger {
+            /// Moves the head, in one statement with what must be so for the change to count.
+            async fn move_head(
+                &self,
+                tx: &mut <$db as Database>::Connection,
+                change: &Change,
+            ) -> Result<(), LedgerError> {
+                let now = self.now(tx).await?;
+                let (holder, epoch) =
+                    change.lease.as_ref().map_or((String::new(), 0), |lease| (lease.holder.clone(), lease.epoch));
+                let update = sqlx::query::<$db>(
+                    concat!("UPDATE heads SET revision = $3, generation = $4, audit_seq = $5, audit_hash = $6, versions = $7,
+                         holds = $8, runs = $9, replicas = $10, contents = $11, mac = $12
+                     WHERE cluster = $1 AND ring = $2 AND revision = $13 AND ($14 = '' OR EXISTS (
+                         SELECT 1 FROM leases WHERE leases.cluster = $1 AND holder = $14 AND epoch = $15 AND ", $holds, "))"),
+                );
+                let moved = self
+                    .bind_head(update, &change.ring, &change.head)
+                    .bind(signed(change.planned_on))
+                    .bind(holder.clone())
+                    .bind(signed(epoch))
+                    .bind(signed(now))
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)?;
+                if moved.rows_affected() == 1 {
+                    return Ok(());
+                }
+                let lease = self.read_lease(tx).await?;
+                let holds = lease.is_some_and(|lease| {
+                    lease.holder == holder && lease.epoch == epoch && lease.until > now
+                });
+                Err(match &change.lease {
+                    Some(lease) if !holds => LedgerError::Fenced { epoch: lease.epoch },
+                    _ => LedgerError::Moved { planned_on: change.planned_on },
+                })
+            }
+
+            fn bind_head<'q>(
+                &self,
+                query: Query<'q, $db, <$db as Database>::Arguments>,
+                ring: &RingName,
+                head: &HeadRow,
+            ) -> Query<'q, $db, <$db as Database>::Arguments> {
+                let [versions, holds, runs, replicas] = head.counts.map(signed);
+                query
+                    .bind(self.cluster.0.to_vec())
+                    .bind(ring.as_str().to_owned())
+                    .bind(signed(head.revision))
+                    .bind(signed(head.generation))
+                    .bind(signed(head.audit_seq))
+                    .bind(head.audit_hash.to_vec())
+                    .bind(versions)
+                    .bind(holds)
+                    .bind(runs)
+                    .bind(replicas)
+                    .bind(head.contents.as_flattened().to_vec())
+                    .bind(head.mac.to_vec())
+            }
+
+            async fn put_rows(
+                &self,
+                tx: &mut <$db as Database>::Connection,
+                ring: &RingName,
+                rows: Written<'_>,
+            ) -> Result<(), LedgerError> {
+                let place = |query: Query<'static, $db, <$db as Database>::Arguments>| {
+                    query.bind(self.cluster.0.to_vec()).bind(ring.as_str().to_owned())
+                };
+                for row in rows.replicas {
+                    let (by, at) = row.removed.clone().unzip();
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO replicas (cluster, ring, id, name, joined, removed_by, removed_at, mac)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                         ON CONFLICT (cluster, ring, id) DO UPDATE SET joined = excluded.joined,
+                             removed_by = excluded.removed_by, removed_at = excluded.removed_at, mac = excluded.mac
+                         WHERE replicas.name = excluded.name",
+                    ))
+                    .bind(signed(row.id))
+                    .bind(row.name.clone())
+                    .bind(signed(row.joined))
+                    .bind(by)
+                    .bind(at.map(signed))
+                    .bind(row.mac.to_vec())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("replicas", done.rows_affected()))?;
+                }
+                for row in rows.holds {
+                    let (by, at) = row.released.clone().unzip();
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO holds (cluster, ring, id, first, last, until, reason, added_by, added_at, released_by,
+                             released_at, mac)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                         ON CONFLICT (cluster, ring, id) DO UPDATE SET released_by = excluded.released_by,
+                             released_at = excluded.released_at, mac = excluded.mac
+                         WHERE holds.first = excluded.first AND holds.last = excluded.last AND holds.until = excluded.until
+                             AND holds.reason = excluded.reason AND holds.added_by = excluded.added_by
+                             AND holds.added_at = excluded.added_at",
+                    ))
+                    .bind(signed(row.id))
+                    .bind(i64::from(row.first))
+                    .bind(i64::from(row.last))
+                    .bind(signed(row.until))
+                    .bind(row.reason.clone())
+                    .bind(row.added_by.clone())
+                    .bind(signed(row.added_at))
+                    .bind(by)
+                    .bind(at.map(signed))
+                    .bind(row.mac.to_vec())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("holds", done.rows_affected()))?;
+                }
+                // The old one steps down before the new one is active: there is never more than one.
+                let active = |row: &&VersionRow| row.state == State::Active;
+                let stepping_down = rows.versions.iter().filter(|row| !active(row));
+                for row in stepping_down.chain(rows.versions.iter().filter(active)) {
+                    let destruction = row.destruction.as_ref();
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO versions (cluster, ring, version, key_id, created, state, activated, changed,
+                             destroy_requested_by, destroy_wait, destroy_observed, destroy_approved_by, wraps, mac)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                         ON CONFLICT (cluster, ring, version) DO UPDATE SET state = excluded.state,
+                             activated = excluded.activated, changed = excluded.changed,
+                             destroy_requested_by = excluded.destroy_requested_by, destroy_wait = excluded.destroy_wait,
+                             destroy_observed = excluded.destroy_observed,
+                             destroy_approved_by = excluded.destroy_approved_by, wraps = excluded.wraps, mac = excluded.mac
+                         WHERE versions.key_id = excluded.key_id AND versions.created = excluded.created",
+                    ))
+                    .bind(i64::from(row.id.version()))
+                    .bind(row.id.as_str().to_owned())
+                    .bind(signed(row.created))
+                    .bind(row.state.as_str())
+                    .bind(row.activated.map(signed))
+                    .bind(signed(row.changed))
+                    .bind(destruction.map(|destruction| destruction.requested_by.clone()))
+                    .bind(destruction.map(|destruction| signed(destruction.wait)))
+                    .bind(destruction.map(|destruction| signed(destruction.observed)))
+                    .bind(destruction.and_then(|destruction| destruction.approved_by.clone()))
+                    .bind(encode_wraps(&row.wraps))
+                    .bind(row.mac.to_vec())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("versions", done.rows_affected()))?;
+                }
+                for row in rows.runs {
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO runs (cluster, ring, id, trigger, reason, requested_by, begun, from_version, to_version,
+                             activated, converged, state, ended, outcome, mac)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                         ON CONFLICT (cluster, ring, id) DO UPDATE SET to_version = excluded.to_version,
+                             activated = excluded.activated, converged = excluded.converged, state = excluded.state,
+                             ended = excluded.ended, outcome = excluded.outcome, mac = excluded.mac
+                         WHERE runs.trigger = excluded.trigger AND runs.reason = excluded.reason AND runs.begun = excluded.begun
+                             AND runs.requested_by = excluded.requested_by AND runs.from_version = excluded.from_version",
+                    ))
+                    .bind(signed(row.id))
+                    .bind(row.trigger.clone())
+                    .bind(row.reason.clone())
+                    .bind(row.requested_by.clone())
+                    .bind(signed(row.begun))
+                    .bind(i64::from(row.from))
+                    .bind(row.to.map(i64::from))
+                    .bind(row.activated.map(signed))
+                    .bind(row.converged.map(signed))
+                    .bind(row.state.as_str())
+                    .bind(row.ended.map(signed))
+                    .bind(row.outcome.clone())
+                    .bind(row.mac.to_vec())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("runs", done.rows_affected()))?;
+                }
+                for row in rows.bundles {
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO bundles (cluster, ring, generation, bytes) VALUES ($1, $2, $3, $4)",
+                    ))
+                    .bind(signed(row.generation))
+                    .bind(row.bytes.clone())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("bundles", done.rows_affected()))?;
+                }
+                for row in rows.activations {
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO activations (cluster, ring, version, at, generation) VALUES ($1, $2, $3, $4, $5)",
+                    ))
+                    .bind(i64::from(row.version))
+                    .bind(signed(row.at))
+                    .bind(signed(row.generation))
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("activations", done.rows_affected()))?;
+                }
+                for (record, hash) in rows.audit {
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO audit (cluster, ring, seq, at, actor, action, subject, detail, previous, hash)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                    ))
+                    .bind(signed(record.seq))
+                    .bind(signed(record.at))
+                    .bind(record.actor.clone())
+                    .bind(record.action.clone())
+                    .bind(record.subject.clone())
+                    .bind(record.detail.clone())
+                    .bind(record.previous.to_vec())
+                    .bind(hash.to_vec())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("audit", done.rows_affected()))?;
+                }
+                for row in rows.checkpoints {
+                    place(sqlx::query::<$db>(
+                        "INSERT INTO checkpoints (cluster, ring, seq, hash, at, public_key, signature)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    ))
+                    .bind(signed(row.seq))
+                    .bind(row.hash.to_vec())
+                    .bind(signed(row.at))
+                    .bind(row.public_key.to_vec())
+                    .bind(row.signature.to_vec())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("checkpoints", done.rows_affected()))?;
+                }
+                Ok(())
+            }
+
+            async fn read_lease(
+                &self,
+                tx: &mut <$db as Database>::Connection,
+            ) -> Result<Option<Lease>, LedgerError> {
+                let row = sqlx::query::<$db>("SELECT * FROM leases WHERE cluster = $1")
+                    .bind(self.cluster.0.to_vec())
+                    .fetch_optional(&mut *tx)
+                    .await
+                    .map_err(failed)?;
+                row.map(|row| {
+                    Ok(Lease {
+                        holder: row.try_get("holder").map_err(failed)?,
+                        epoch: unsigned("leases", row.try_get("epoch").map_err(failed)?)?,
+                        until: unsigned("leases", row.try_get("until").map_err(failed)?)?,
+                    })
+                })
+                .transpose()
+            }
+
+            async fn read_all(
+                &self,
+                tx: &mut <$db as Database>::Connection,
+                ring: &RingName,
+            ) -> Result<Option<Rows>, LedgerError> {
+                let place = |query: Query<'static, $db, <$db as Database>::Arguments>| {
+                    query.bind(self.cluster.0.to_vec()).bind(ring.as_str().to_owned())
+                };
+                macro_rules! all {
+                    ($sql:literal, $row:ident) => {
+                        place(sqlx::query::<$db>($sql))
+                            .fetch_all(&mut *tx)
+                            .await
+                            .map_err(failed)?
+                            .iter()
+                            .map(Self::$row)
+                            .collect::<Result<Vec<_>, LedgerError>>()?
+                    };
+                }
+                let head = place(sqlx::query::<$db>(
+                    "SELECT heads.*, clusters.created, clusters.ledger_key_id, clusters.ledger_key_wraps FROM heads
+                     JOIN clusters ON clusters.cluster = heads.cluster WHERE heads.cluster = $1 AND ring = $2",
+                ));
+                let Some(head) = head.fetch_optional(&mut *tx).await.map_err(failed)? else {
+                    return Ok(None);
+                };
+                let now = self.now(tx).await?;
+                let versions =
+                    all!("SELECT * FROM versions WHERE cluster = $1 AND ring = $2 ORDER BY version", version_row);
+                let holds = all!("SELECT * FROM holds WHERE cluster = $1 AND ring = $2 ORDER BY id", hold_row);
+                let runs = all!("SELECT * FROM runs WHERE cluster = $1 AND ring = $2 ORDER BY id", run_row);
+                let replicas =
+                    all!("SELECT * FROM replicas WHERE cluster = $1 AND ring = $2 ORDER BY id", replica_row);
+                let reports =
+                    all!("SELECT * FROM reports WHERE cluster = $1 AND ring = $2 ORDER BY replica", report_row);
+                let bundle = all!(
+                    "SELECT * FROM bundles WHERE cluster = $1 AND ring = $2 ORDER BY generation DESC LIMIT 1",
+                    bundle_row
+                );
+                let last_audit = all!(
+                    "SELECT * FROM audit WHERE cluster = $1 AND ring = $2 ORDER BY seq DESC LIMIT 1",
+                    audit_row
+                );
+                let last_checkpoint = all!(
+                    "SELECT * FROM checkpoints WHERE cluster = $1 AND ring = $2 ORDER BY seq DESC LIMIT 1",
+                    checkpoint_row
+                );
+                let number = |name| unsigned("heads", head.try_get(name).map_err(failed)?);
+                let blob = |name| head.try_get::<Vec<u8>, _>(name).map_err(failed);
+                let contents: [u8; 128] = bytes("heads", &blob("contents")?)?;
+                let mut hashes = [[0; 32]; 4];
+                hashes.as_flattened_mut().copy_from_slice(&contents);
+                let ledger_key_id: String = head.try_get("ledger_key_id").map_err(failed)?;
+                Ok(Some(Rows {
+                    now,
+                    cluster: ClusterRow {
+                        id: self.cluster,
+                        created: number("created")?,
+                        ledger_key: WrappedLedgerKey {
+                            id: key_id("clusters", &ledger_key_id)?,
+                            wraps: parse_wraps(&blob("ledger_key_wraps")?).map_err(format("clusters"))?,
+                        },
+                    },
+                    ring: ring.clone(),
+                    head: HeadRow {
+                        revision: number("revision")?,
+                        generation: number("generation")?,
+                        audit_seq: number("audit_seq")?,
+                        audit_hash: bytes("heads", &blob("audit_hash")?)?,
+                        counts: [number("versions")?, number("holds")?, number("runs")?, number("replicas")?],
+                        contents: hashes,
+                        mac: bytes("heads", &blob("mac")?)?,
+                    },
+                    versions,
+                    holds,
+                    runs,
+                    replicas,
+                    reports,
+                    lease: self.read_lease(tx).await?,
+                    bundle: bundle.into_iter().next().ok_or_else(|| malformed("bundles", "there is none"))?,
+                    last_audit: last_audit.into_iter().next(),
+                    last_checkpoint: last_checkpoint.into_iter().next(),
+                }))
+            }
+
+            fn version_row(row: &<$db as Database>::Row) -> Result<VersionRow, LedgerError> {
+                let number = |name| unsigned("versions", row.try_get(name).map_err(failed)?);
+                let key_id_text: String = row.try_get("key_id").map_err(failed)?;
+                let word: String = row.try_get("state").map_err(failed)?;
+                let activated: Option<i64> = row.try_get("activated").map_err(failed)?;
+                let wraps: Vec<u8> = row.try_get("wraps").map_err(failed)?;
+                Ok(VersionRow {
+                    id: key_id("versions", &key_id_text)?,
+                    state: state(&word)?,
+                    created: number("created")?,
+                    activated: activated.map(|at| unsigned("versions", at)).transpose()?,
+                    changed: number("changed")?,
+                    destruction: destruction((
+                        row.try_get("destroy_requested_by").map_err(failed)?,
+                        row.try_get("destroy_wait").map_err(failed)?,
+                        row.try_get("destroy_observed").map_err(failed)?,
+                        row.try_get("destroy_approved_by").map_err(failed)?,
+                    ))?,
+                    wraps: parse_wraps(&wraps).map_err(format("versions"))?,
+                    mac: bytes("versions", &row.try_get::<Vec<u8>, _>("mac").map_err(failed)?)?,
+                })
+            }
+
+            fn hold_row(row: &<$db as Database>::Row) -> Result<HoldRow, LedgerError> {
+                let number = |name| unsigned("holds", row.try_get(name).map_err(failed)?);
+                let version = |name| version_number("holds", row.try_get(name).map_err(failed)?);
+                let by: Option<String> = row.try_get("released_by").map_err(failed)?;
+                let at: Option<i64> = row.try_get("released_at").map_err(failed)?;
+                let at = at.map(|at| unsigned("holds", at)).transpose()?;
+                Ok(HoldRow {
+                    id: number("id")?,
+                    first: version("first")?,
+                    last: version("last")?,
+                    until: number("until")?,
+                    reason: row.try_get("reason").map_err(failed)?,
+                    added_by: row.try_get("added_by").map_err(failed)?,
+                    added_at: number("added_at")?,
+                    released: name(by).zip(at),
+                    mac: bytes("holds", &row.try_get::<Vec<u8>, _>("mac").map_err(failed)?)?,
+                })
+            }
+
+            fn run_row(row: &<$db as Database>::Row) -> Result<RunRow, LedgerError> {
+                let number = |name| unsigned("runs", row.try_get(name).map_err(failed)?);
+                let maybe = |name| {
+                    let value: Option<i64> = row.try_get(name).map_err(failed)?;
+                    value.map(|value| unsigned("runs", value)).transpose()
+                };
+                let to: Option<i64> = row.try_get("to_version").map_err(failed)?;
+                let word: String = row.try_get("state").map_err(failed)?;
+                Ok(RunRow {
+                    id: number("id")?,
+                    trigger: row.try_get("trigger").map_err(failed)?,
+                    reason: row.try_get("reason").map_err(failed)?,
+                    requested_by: row.try_get("requested_by").map_err(failed)?,
+                    begun: number("begun")?,
+                    from: version_number("runs", row.try_get("from_version").map_err(failed)?)?,
+                    to: to.map(|to| version_number("runs", to)).transpose()?,
+                    activated: maybe("activated")?,
+                    converged: maybe("converged")?,
+                    state: run_state(&word)?,
+                    ended: maybe("ended")?,
+                    outcome: row.try_get("outcome").map_err(failed)?,
+                    mac: bytes("runs", &row.try_get::<Vec<u8>, _>("mac").map_err(failed)?)?,
+                })
+            }
+
+            fn replica_row(row: &<$db as Database>::Row) -> Result<ReplicaRow, LedgerError> {
+                let number = |name| unsigned("replicas", row.try_get(name).map_err(failed)?);
+                let by: Option<String> = row.try_get("removed_by").map_err(failed)?;
+                let at: Option<i64> = row.try_get("removed_at").map_err(failed)?;
+                let at = at.map(|at| unsigned("replicas", at)).transpose()?;
+                Ok(ReplicaRow {
+                    id: number("id")?,
+                    name: row.try_get("name").map_err(failed)?,
+                    joined: number("joined")?,
+                    removed: name(by).zip(at),
+                    mac: bytes("replicas", &row.try_get::<Vec<u8>, _>("mac").map_err(failed)?)?,
+                })
+            }
+
+            fn report_row(row: &<$db as Database>::Row) -> Result<ReportRow, LedgerError> {
+                let number = |name| unsigned("reports", row.try_get(name).map_err(failed)?);
+                let version = |name| version_number("reports", row.try_get(name).map_err(failed)?);
+                Ok(ReportRow {
+                    replica: row.try_get("replica").map_err(failed)?,
+                    at: number("at")?,
+                    generation: number("generation")?,
+                    bundle: bytes("reports", &row.try_get::<Vec<u8>, _>("bundle").map_err(failed)?)?,
+                    serving: version("serving")?,
+                    tested: version("tested")?,
+                    mac: bytes("reports", &row.try_get::<Vec<u8>, _>("mac").map_err(failed)?)?,
+                })
+            }
+
+            fn bundle_row(row: &<$db as Database>::Row) -> Result<BundleRow, LedgerError> {
+                Ok(BundleRow {
+                    generation: unsigned("bundles", row.try_get("generation").map_err(failed)?)?,
+                    bytes: row.try_get("bytes").map_err(failed)?,
+                })
+            }
+
+            fn audit_row(row: &<$db as Database>::Row) -> Result<(Record, Hash), LedgerError> {
+                let number = |name| unsigned("audit", row.try_get(name).map_err(failed)?);
+                let hash = |name| bytes("audit", &row.try_get::<Vec<u8>, _>(name).map_err(failed)?);
+                let record = Record {
+                    seq: number("seq")?,
+                    at: number("at")?,
+                    actor: row.try_get("actor").map_err(failed)?,
+                    action: row.try_get("action").map_err(failed)?,
+                    subject: row.try_get("subject").map_err(failed)?,
+                    detail: row.try_get("detail").map_err(failed)?,
+                    previous: hash("previous")?,
+                };
+                Ok((record, hash("hash")?))
+            }
+
+            fn checkpoint_row(row: &<$db as Database>::Row) -> Result<Checkpoint, LedgerError> {
+                let blob = |name| row.try_get::<Vec<u8>, _>(name).map_err(failed);
+                Ok(Checkpoint {
+                    seq: unsigned("checkpoints", row.try_get("seq").map_err(failed)?)?,
+                    hash: bytes("checkpoints", &blob("hash")?)?,
+                    at: unsigned("checkpoints", row.try_get("at").map_err(failed)?)?,
+                    public_key: bytes("checkpoints", &blob("public_key")?)?,
+                    signature: bytes("checkpoints", &blob("signature")?)?,
+                })
+            }
+        }
+    };
+}
+
+pub(super) use ledger;
+
+/// What a transaction writes beside the head.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) versions: &'a [super::VersionRow],
+    pub(super) holds: &'a [super::HoldRow],
+    pub(super) runs: &'a [super::RunRow],
+    pub(super) replicas: &'a [super::ReplicaRow],
+    pub(super) activations: &'a [super::ActivationRow],
+    pub(super) bundles: &'a [super::BundleRow],
+    pub(super) audit: &'a [(envelope::audit::Record, envelope::audit::Hash)],
+    pub(super) checkpoints: &'a [envelope::audit::Checkpoint],
+}
+
+impl<'a> Written<'a> {
+    pub(super) fn of(change: &'a super::Change) -> Self {
+        Self {
+            versions: &change.versions,
+            holds: &change.holds,
+            runs: &change.runs,
+            replicas: &change.replicas,
+            activations: change.activation.as_slice(),
+            bundles: change.bundle.as_slice(),
+            audit: &change.audit,
+            checkpoints: change.checkpoint.as_slice(),
+        }
+    }
+}
