@@ -8,13 +8,17 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Command, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
+    admin::{self, Connection},
+    audit,
     failure::Failure,
-    output,
+    hold, keys, ledger,
+    output::{self, Format},
     probe::{self, Seed, check},
+    replicas, rotate,
     socket::Address,
 };
 
@@ -24,6 +28,8 @@ use crate::{
 #[derive(Parser)]
 #[command(name = NAME, version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Cli {
+    #[command(flatten)]
+    connection: Connection,
     #[command(subcommand)]
     command: Do,
 }
@@ -32,6 +38,15 @@ const NAME: &str = "strongroom";
 
 const EXAMPLES: &str = "\
 Examples:
+  Rotate the key of this cluster now, and look on until it is done
+      strongroom rotate start --reason \"quarterly\"
+      strongroom rotate status --watch
+  Which keys are there, and which may not be destroyed yet?
+      strongroom keys list
+      strongroom hold add --until 90d --reason \"etcd backup of 2026-11-01\"
+  Was the record of all that changed by hand?
+      strongroom audit export > audit.jsonl
+      strongroom audit verify audit.jsonl --public-key HEX
   Is the KMS plugin of this node in order, as kube-apiserver will see it?
       strongroom probe --socket /run/strongroom/kms.sock
   The same for a script: the names of the checks that failed
@@ -43,7 +58,8 @@ Examples:
 Exit codes:
   0  all is well (warnings included)
   1  something is not: the output says what, why, and what to do next
-  2  the command line is wrong
+  2  the command line is wrong, or a yes is missing
+  3  nobody answered: the daemon cannot be reached, or what it needs is away; try again
 
 `strongroom help COMMAND` tells all about a command.";
 
@@ -55,6 +71,24 @@ enum Do {
     /// refuse. Nothing is changed: what is encrypted is random, marked as a probe's, and thrown away.
     #[command(after_long_help = probe_help())]
     Probe(Probe),
+    /// List key versions, and end their lives: archive, restore, destroy
+    #[command(subcommand, after_help = keys::EXAMPLES)]
+    Keys(keys::Keys),
+    /// Rotate the key: plan, start, watch, pause, resume, cancel
+    #[command(subcommand, after_help = rotate::EXAMPLES)]
+    Rotate(rotate::Rotate),
+    /// List the daemons that must acknowledge a rotation, and remove one that is gone
+    #[command(subcommand, after_help = replicas::EXAMPLES)]
+    Replicas(replicas::Replicas),
+    /// Keep key versions that a backup needs from being archived and destroyed
+    #[command(subcommand, after_help = hold::EXAMPLES)]
+    Hold(hold::Hold),
+    /// Read the record of who did what, export it, and verify an export offline
+    #[command(subcommand, after_help = audit::EXAMPLES)]
+    Audit(audit::Audit),
+    /// Export and import the whole ledger, keys wrapped throughout: disaster recovery, moving to Postgres
+    #[command(subcommand, after_help = ledger::EXAMPLES)]
+    Ledger(ledger::Ledger),
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  strongroom completions bash > /etc/bash_completion.d/strongroom\n  strongroom completions fish > ~/.config/fish/completions/strongroom.fish"
@@ -87,37 +121,29 @@ struct Probe {
     timeout: Duration,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people; colours on a terminal only
-    Table,
-    /// For machines; stable
-    Json,
-}
-
 /// Does what the command line says; what went wrong is printed and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    let done = match cli.command {
+    let Cli { connection, command } = cli;
+    let done = match command {
         Do::Probe(arguments) => probe(&arguments),
+        Do::Keys(keys) => keys.run(&connection),
+        Do::Rotate(rotate) => rotate.run(&connection),
+        Do::Replicas(replicas) => replicas.run(&connection),
+        Do::Hold(hold) => hold.run(&connection),
+        Do::Audit(audit) => audit.run(&connection),
+        Do::Ledger(ledger) => ledger.run(&connection),
         Do::Completions { shell } => completions(shell),
         Do::Man { dir: None } => page(),
         Do::Man { dir: Some(dir) } => pages(&dir),
     };
     done.unwrap_or_else(|failure| {
         output::failure(&failure);
-        ExitCode::FAILURE
+        failure.code()
     })
 }
 
 fn probe(arguments: &Probe) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| {
-        Failure::new(
-            "the probe could not start",
-            error.to_string(),
-            "check the limits of this user (`ulimit -n`)",
-        )
-    })?;
+    let runtime = admin::runtime()?;
     let mut random = [0; 16];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(
         |error| {
@@ -150,14 +176,7 @@ fn probe(arguments: &Probe) -> Result<ExitCode, Failure> {
         (Format::Table, Some(failure)) => return Err(failure),
         (Format::Table, None) => output::result(probe::render(&report).as_bytes())?,
         (Format::Json, _) => {
-            let json = serde_json::to_string_pretty(&report);
-            let json = json.map_err(|error| {
-                Failure::new(
-                    "the report could not be written as JSON",
-                    error.to_string(),
-                    "this is a bug: report it",
-                )
-            })?;
+            let json = output::json(&report)?;
             output::result(format!("{json}\n").as_bytes())?;
         }
     }
@@ -182,9 +201,10 @@ fn page() -> Result<ExitCode, Failure> {
 fn pages(dir: &Path) -> Result<ExitCode, Failure> {
     let mut command = documented();
     command.build();
-    let own = command.clone();
-    for command in std::iter::once(&own).chain(command.get_subcommands()) {
-        let (name, text) = manual(command.clone())?;
+    let mut open = vec![command];
+    while let Some(command) = open.pop() {
+        open.extend(command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned());
+        let (name, text) = manual(command)?;
         let path = dir.join(&name);
         fs::write(&path, text).map_err(|error| {
             Failure::new(

@@ -4,7 +4,117 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
 use crate::failure::Failure;
+
+/// How to print what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people; colours on a terminal only
+    Table,
+    /// For machines; stable
+    Json,
+}
+
+/// `--output`, for whatever lists something.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct As {
+    /// How to print it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    output: Format,
+}
+
+impl As {
+    /// Prints a value, or the table that is made of it.
+    pub(crate) fn print<T: Serialize>(
+        self,
+        value: &T,
+        table: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.output {
+            Format::Table => result(table(value).as_bytes()),
+            Format::Json => result((json(value)? + "\n").as_bytes()),
+        }
+    }
+
+    /// Prints one of many values on a line of its own, or the text that is made of it.
+    pub(crate) fn print_line<T: Serialize>(
+        self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.output {
+            Format::Table => result(text(value).as_bytes()),
+            Format::Json => result((line(value)? + "\n").as_bytes()),
+        }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.output == Format::Json
+    }
+}
+
+/// A value as JSON that a person can read too.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map_err(unwritable)
+}
+
+/// A value as JSON on one line.
+pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(unwritable)
+}
+
+fn unwritable(error: serde_json::Error) -> Failure {
+    Failure::new(
+        "the result could not be written as JSON",
+        error.to_string(),
+        "this is a bug: report it",
+    )
+}
+
+/// Whether a person looks at stdout.
+pub(crate) fn is_watched() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Replaces what stood on a terminal before. Lines are cleared one by one, so that nothing flickers.
+pub(crate) fn redraw(text: &str) -> Result<(), Failure> {
+    let lines = text.replace('\n', "\x1b[K\n");
+    result(format!("\x1b[H{lines}\x1b[J").as_bytes())
+}
+
+/// Begins a screen of its own for [`redraw`].
+pub(crate) fn clear() -> Result<(), Failure> {
+    result(b"\x1b[2J\x1b[H")
+}
+
+/// Asks for a yes before something that cannot be undone, or not easily; `said` is a yes from the command line.
+pub(crate) fn confirm(what: &str, said: bool) -> Result<(), Failure> {
+    let mut stderr = io::stderr().lock();
+    if said {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() || !stderr.is_terminal() {
+        return Err(Failure::new(
+            format!("not confirmed: {what}"),
+            "there is no terminal to ask on",
+            "add --yes where a script means it",
+        )
+        .usage());
+    }
+    let _ = write!(stderr, "{what}\nType yes to go on: ").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    match io::stdin().read_line(&mut answer) {
+        Ok(_) if answer.trim() == "yes" => Ok(()),
+        _ => Err(Failure::new(
+            "nothing was done",
+            "it was not confirmed",
+            "run the command again, and type yes",
+        )),
+    }
+}
 
 /// Writes a result. A reader that has gone away (`| head`) is no failure.
 pub(crate) fn result(bytes: &[u8]) -> Result<(), Failure> {

@@ -3,7 +3,33 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 3] = ["probe", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["probe", "keys", "rotate", "replicas", "hold", "audit", "ledger", "completions", "man"];
+/// Pages of commands below these.
+const INNER: [&str; 22] = [
+    "keys-list",
+    "keys-archive",
+    "keys-restore",
+    "keys-destroy",
+    "keys-cancel-destroy",
+    "rotate-plan",
+    "rotate-start",
+    "rotate-status",
+    "rotate-pause",
+    "rotate-resume",
+    "rotate-cancel",
+    "replicas-list",
+    "replicas-remove",
+    "hold-add",
+    "hold-list",
+    "hold-release",
+    "audit-log",
+    "audit-export",
+    "audit-verify",
+    "ledger-export",
+    "ledger-import",
+    "ledger-adopt",
+];
 
 #[test]
 fn every_shell_is_told_of_every_command() {
@@ -29,7 +55,11 @@ fn each_command_has_a_manual_page_and_the_pages_name_each_other() {
         assert!(written.contains(&format!("{name}.1")));
     }
     assert!(page("strongroom-probe.1").contains("refuses.changed_ciphertext"));
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), COMMANDS.len() + 1);
+    for command in INNER {
+        assert!(!page(&format!("strongroom-{command}.1")).is_empty());
+    }
+    let pages = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(pages, 1 + COMMANDS.len() + INNER.len());
 }
 
 fn run(arguments: &[&str]) -> String {

@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle,
-};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
 
 use super::{
     check::{Report, Verdict},
     contract::readable,
 };
+use crate::table::{RULED, WIDTH_OF_A_FILE};
 
 /// Renders the table and a last line that says it all. Colours appear on a terminal only.
 pub(crate) fn render(report: &Report) -> String {
@@ -39,11 +38,6 @@ pub(crate) fn render(report: &Report) -> String {
     let _ = write!(text, "\n{}\n", summary(report));
     text
 }
-
-/// One line under the header, none between the rows.
-const RULED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
-
-const WIDTH_OF_A_FILE: u16 = 140;
 
 fn verdict(verdict: Verdict) -> Cell {
     let cell = Cell::new(verdict.name());
