@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::client::Body;
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config, Resource};
+use serde_json::json;
 
 use crate::certs::Certs;
 use crate::encryption::Encryption;
@@ -123,6 +124,11 @@ impl Apiserver {
         Ok(Metrics::new(self.text("/metrics").await?.1))
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where clients reach it.
     pub fn url(&self) -> &str {
         &self.url
@@ -166,6 +172,25 @@ impl Apiserver {
             .arg(format!("--client-key={}", self.certs.client_key.display()))
             .arg(format!("--cache-dir={}", self.folder.join("kubectl-cache").display()));
         Ok(command)
+    }
+
+    /// A kubeconfig of an administrator, for programs that take one.
+    pub fn kubeconfig(&self) -> Result<PathBuf> {
+        let path = self.folder.join("kubeconfig.json");
+        let text = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+            "clusters": [{ "name": "test", "cluster": {
+                "server": self.url, "certificate-authority": self.certs.authority,
+            } }],
+            "users": [{ "name": "test", "user": {
+                "client-certificate": self.certs.client, "client-key": self.certs.client_key,
+            } }],
+        });
+        std::fs::write(&path, text.to_string()).context("the kubeconfig")?;
+        Ok(path)
     }
 
     /// The status and text of a path.

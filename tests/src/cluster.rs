@@ -1,5 +1,6 @@
 //! One etcd with any number of kube-apiservers over it, each with a daemon beside it or with none.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -53,16 +54,28 @@ impl Cluster {
 
     /// Prepares a node that encrypts through its own daemon. Nothing of it runs yet.
     pub fn add_node(&mut self) -> Result<&mut Node> {
+        self.make_node()?;
+        let (node, others) = self.nodes.split_last().context("a node was just made")?;
+        match others.first() {
+            Some(first) => node.daemon.copy_keys(&first.daemon)?,
+            None => node.daemon.init()?,
+        }
+        self.nodes.last_mut().context("a node was just made")
+    }
+
+    /// Prepares a node whose daemon has no keys yet.
+    pub fn make_node(&mut self) -> Result<()> {
         let number = self.nodes.len();
         let mut apiserver = self.make_apiserver(&format!("kube-apiserver-{number}"))?;
         let daemon = Daemon::make(&self.folder.part(&format!("daemon-{number}"))?)?;
-        match self.nodes.first() {
-            Some(first) => daemon.copy_keys(&first.daemon)?,
-            None => daemon.init()?,
-        }
         apiserver.encrypt(&Encryption::through(&daemon.socket()))?;
         self.nodes.push(Node { apiserver, daemon });
-        self.nodes.last_mut().context("a node was just added")
+        Ok(())
+    }
+
+    /// A folder of its own for something else of this cluster.
+    pub fn part(&self, name: &str) -> Result<PathBuf> {
+        self.folder.part(name)
     }
 
     /// Prepares a kube-apiserver that encrypts nothing, for the caller to start.

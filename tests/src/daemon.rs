@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use http::StatusCode;
 use rustix::process::{Signal, geteuid};
+use serde_json::Value;
 
 use crate::metrics::Metrics;
 use crate::plugin::Plugin;
 use crate::process::{Process, complete};
 use crate::wait::{Look, until};
-use crate::{binary, http as plain_http, port};
+use crate::{Apiserver, Postgres, binary, http as plain_http, port};
 
 const SERVES: Duration = Duration::from_secs(15);
 const ENDS: Duration = Duration::from_secs(15);
@@ -46,6 +47,84 @@ impl Daemon {
         Ok(this)
     }
 
+    /// Adds sections to the configuration.
+    pub fn configure(&self, sections: &str) -> Result<()> {
+        let mut config = std::fs::read_to_string(self.config())?;
+        config.push_str(sections);
+        std::fs::write(self.config(), config).context("the daemon's configuration")
+    }
+
+    /// Tracks rotation in a SQLite file of its own, leads it, and serves the admin API; apiservers are taken to have seen a new version
+    /// after `converge_after`.
+    pub fn rotate_alone(&self, converge_after: &str) -> Result<()> {
+        self.configure(&format!(
+            "[ledger]\nfile = {ledger:?}\nreplica = \"alone\"\n\
+             [rotation]\nconverge_after = {converge_after:?}\n\
+             [api]\nsocket = {api:?}\n",
+            ledger = self.ledger(),
+            api = self.api(),
+        ))
+    }
+
+    /// Tracks rotation in `postgres` under the name `replica`, may lead it, and serves the admin API.
+    pub fn rotate_with(&self, postgres: &Postgres, replica: &str) -> Result<()> {
+        self.configure(&format!(
+            "[ledger]\nurl = {url:?}\nca_file = {ca:?}\npassword_file = {password:?}\nreplica = {replica:?}\n\
+             [api]\nsocket = {api:?}\n\
+             [rotation]\n",
+            url = postgres.url(),
+            ca = postgres.authority(),
+            password = postgres.password_file(),
+            api = self.api(),
+        ))
+    }
+
+    /// Reads the metrics of this apiserver during a rotation.
+    pub fn watch_apiserver(&self, apiserver: &Apiserver) -> Result<()> {
+        self.configure(&format!(
+            "[[rotation.apiservers]]\nname = {name:?}\nkubeconfig = {file:?}\n",
+            name = apiserver.name(),
+            file = apiserver.kubeconfig()?,
+        ))
+    }
+
+    /// Brings the schema of the ledger to the newest version, as its owner.
+    pub fn migrate(&self, postgres: &Postgres) -> Result<()> {
+        let mut command = self.command("migrate")?;
+        command.arg("--config").arg(self.config()).args(["--url", postgres.owner_url()]);
+        command.env("STRONGROOM_LEDGER_PASSWORD", postgres.password());
+        complete(&mut command)?;
+        postgres.grant()
+    }
+
+    /// Takes the root key of another daemon.
+    pub fn copy_root(&self, from: &Self) -> Result<()> {
+        std::fs::copy(from.root(), self.root()).context("the root key cannot be copied").map(drop)
+    }
+
+    /// Takes the identity of the cluster from another daemon.
+    pub fn copy_cluster(&self, from: &Self) -> Result<()> {
+        std::fs::create_dir_all(self.bundle())?;
+        std::fs::copy(from.bundle().join("cluster"), self.bundle().join("cluster"))
+            .context("the identity of the cluster cannot be copied")
+            .map(drop)
+    }
+
+    /// `strongroom ARGUMENTS` at the admin API of this daemon, to its end, whatever that is.
+    pub fn strongroom(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary::path("strongroom")?);
+        command.arg("--admin").arg(self.api()).args(arguments).current_dir(&self.folder);
+        command.output().context("strongroom does not start")
+    }
+
+    /// The same, with `--output json`; it must succeed.
+    pub fn ask(&self, arguments: &[&str]) -> Result<Value> {
+        let output = self.strongroom(&[arguments, &["--output", "json"]].concat())?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "strongroom {arguments:?}: {} {said}", output.status);
+        serde_json::from_slice(&output.stdout).context("no JSON")
+    }
+
     /// Makes keys: a root and version 1 of the ring.
     pub fn init(&self) -> Result<()> {
         complete(self.command("init")?.arg("--config").arg(self.config())).map(drop)
@@ -53,7 +132,7 @@ impl Daemon {
 
     /// Takes root and bundle of another daemon, as an operator copies them to the next node.
     pub fn copy_keys(&self, from: &Self) -> Result<()> {
-        std::fs::copy(from.root(), self.root()).context("the root key cannot be copied")?;
+        self.copy_root(from)?;
         let bundle = self.bundle();
         std::fs::create_dir_all(&bundle).context("no folder for the bundle")?;
         for entry in std::fs::read_dir(from.bundle()).context("there is no bundle")? {
@@ -100,6 +179,16 @@ impl Daemon {
     /// SIGKILL.
     pub fn kill(&mut self) -> Result<()> {
         self.running()?.kill()
+    }
+
+    /// SIGSTOP: it does nothing more, and does not know it.
+    pub fn pause(&self) -> Result<()> {
+        self.process.as_ref().context("the daemon does not run")?.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) -> Result<()> {
+        self.process.as_ref().context("the daemon does not run")?.signal(Signal::CONT)
     }
 
     /// SIGTERM; returns how the daemon ended.
@@ -169,6 +258,16 @@ impl Daemon {
     /// The socket that kube-apiserver connects to.
     pub fn socket(&self) -> PathBuf {
         self.folder.join("run/kms.sock")
+    }
+
+    /// The socket of the admin API, where there is one.
+    pub fn api(&self) -> PathBuf {
+        self.folder.join("run/admin.sock")
+    }
+
+    /// The ledger of a daemon that rotates alone.
+    pub fn ledger(&self) -> PathBuf {
+        self.folder.join("ledger.db")
     }
 
     /// The folder of the bundle.

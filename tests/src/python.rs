@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use ring::digest::{SHA256, digest};
 
+use crate::debian;
 use crate::process::complete;
 use crate::programs::{cache, say};
 
@@ -34,26 +35,8 @@ pub fn make_venv(venv: &Path) -> Result<()> {
     let make =
         || complete(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).map(drop);
     if let Err(error) = make() {
-        install_python().with_context(|| format!("{error:#}"))?;
+        debian::install("python3-venv").with_context(|| format!("{error:#}"))?;
         make()?;
     }
     Ok(())
-}
-
-/// Only where it can be done without asking: as root, with apt-get.
-fn install_python() -> Result<()> {
-    const ADVICE: &str = "install Python 3 with its venv module \
-        (Debian, Ubuntu: `sudo apt-get install python3-venv`), and run this again";
-    let has_apt = Command::new("apt-get").arg("--version").output().is_ok();
-    if !(rustix::process::geteuid().is_root() && has_apt) {
-        bail!("{ADVICE}");
-    }
-    say("installing python3-venv with apt-get");
-    let apt = |arguments: &[&str]| {
-        complete(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    apt(&["update", "--quiet"])
-        .and_then(|_| apt(&["install", "--quiet", "--yes", "python3-venv"]))
-        .map(drop)
-        .context(ADVICE)
 }

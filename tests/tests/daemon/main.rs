@@ -7,6 +7,7 @@ mod bounds;
 mod bundle;
 mod holder;
 mod hostile;
+mod ledger;
 mod memory;
 mod raw;
 mod socket;

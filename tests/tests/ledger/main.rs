@@ -1,0 +1,10 @@
+//! Both ledgers, through one suite: a real Postgres and SQLite.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod conformance;
+mod interrupted;
+mod leaders;
+mod schema;
+mod support;
+mod tampering;
