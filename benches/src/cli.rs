@@ -75,6 +75,9 @@ struct Load {
     /// Which cores the client and the servers run on; servers that already run stay where they are.
     #[arg(long, value_enum, default_value = "apart")]
     cores: Placement,
+    /// Let this program call, the client of kube-apiserver itself: `go build -o PROGRAM ./load` in tests/cluster.
+    #[arg(long, value_name = "PROGRAM")]
+    kube_client: Option<PathBuf>,
     /// Starts and restarts to time.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     starts: u16,
@@ -134,6 +137,7 @@ fn measure(load: &Load) -> Result<()> {
         stretch: Duration::from_secs_f64(load.seconds),
         quiet: f64::from(load.quiet) / 100.0,
         patience: load.patience.into(),
+        kube_client: load.kube_client.clone(),
         cores: load.cores,
     };
     let homes = contenders(load)?

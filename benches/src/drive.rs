@@ -84,7 +84,7 @@ pub(crate) struct Sample {
     /// What everything else on the machine took meanwhile, in cores.
     pub(crate) others: f64,
     /// Nanoseconds from before a call was handed to the connection until its last frame had been read.
-    latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
 }
 
 impl Sample {
@@ -104,8 +104,8 @@ impl Sample {
 /// How many connections, and how many calls in flight on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    connections: usize,
-    in_flight: usize,
+    pub(crate) connections: usize,
+    pub(crate) in_flight: usize,
 }
 
 impl Shape {
@@ -230,7 +230,7 @@ impl Expected {
 const SEEDS: usize = 64;
 
 /// Warm-up, as a part of the stretch that is measured.
-const WARM_UP: f64 = 0.1;
+pub(crate) const WARM_UP: f64 = 0.1;
 
 async fn call_until_told(
     mut wire: Wire,

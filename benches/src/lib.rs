@@ -9,6 +9,7 @@ pub mod cli;
 mod contender;
 mod drive;
 mod echo;
+mod kube_client;
 mod life;
 mod machine;
 mod output;

@@ -34,10 +34,17 @@ fn preamble(text: &mut String, plan: &Plan, homes: &[Home]) {
         &format!(
             "- {} rounds of {:?} per server, method and shape, after a warm-up of a tenth of that; the servers take turns in each round (A B, B A, …)\n\
              - figures are medians over the rounds; ratios are taken pair by pair inside each round, then their median, with the lowest and highest\n\
-             - client and servers run on the same machine; {}. The client is one thread, HTTP/2 without a gRPC library, every answer checked. \"client\" is its share of one \
+             - client and servers run on the same machine; {}. The client is {}, every answer checked. \"client\" is its share of one \
              core: near 100 % the client is the limit, not the server. \"others\" is the most of one core that everything else took in any round\n\
              - CPU is the server's user and system time, all threads, by the scheduler's clock, divided by the calls answered",
-            plan.rounds, plan.stretch, plan.cores
+            plan.rounds,
+            plan.stretch,
+            plan.cores,
+            if plan.kube_client.is_some() {
+                "kube-apiserver's own"
+            } else {
+                "one thread, HTTP/2 without a gRPC library"
+            }
         ),
     );
     for home in homes {

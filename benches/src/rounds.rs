@@ -1,12 +1,13 @@
 //! Rounds: every contender in turn, in every method and shape, so that a slow minute of the machine falls on all of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
     contender::{Home, Live},
     drive::{Method, Sample, Script, Shape, drive},
+    kube_client,
     life::first_status,
     output,
     placement::Placement,
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) quiet: f64,
     /// … so many times at most.
     pub(crate) patience: usize,
+    /// The program that calls, where it is not this one.
+    pub(crate) kube_client: Option<PathBuf>,
     /// For the report; the homes act on it.
     pub(crate) cores: Placement,
 }
@@ -62,7 +65,7 @@ pub(crate) async fn run(plan: &Plan, homes: &[Home]) -> Result<Vec<Cell>> {
                     else {
                         continue;
                     };
-                    let sample = quiet(plan, home, live, script, shape).await;
+                    let sample = quiet(plan, home, live, (method, script), shape).await;
                     let sample = sample.with_context(|| {
                         format!("{}: {method}, {shape}, round {}", home.contender.name, round + 1)
                     })?;
@@ -86,11 +89,11 @@ async fn quiet(
     plan: &Plan,
     home: &Home,
     live: &mut Live,
-    script: &Arc<Script>,
+    script: (Method, &Arc<Script>),
     shape: Shape,
 ) -> Result<Sample> {
     for _ in 0..plan.patience {
-        let sample = one(home, live, script, shape, plan.stretch).await?;
+        let sample = one(plan, home, live, script, shape).await?;
         if sample.others <= plan.quiet {
             return Ok(sample);
         }
@@ -99,21 +102,23 @@ async fn quiet(
             sample.others * 100.0
         ));
     }
-    one(home, live, script, shape, plan.stretch).await
+    one(plan, home, live, script, shape).await
 }
 
 async fn one(
+    plan: &Plan,
     home: &Home,
     live: &mut Live,
-    script: &Arc<Script>,
+    (method, script): (Method, &Arc<Script>),
     shape: Shape,
-    stretch: Duration,
 ) -> Result<Sample> {
-    match drive(&home.socket, live.pid(), script, shape, stretch).await {
-        Ok(sample) => Ok(sample),
-        Err(error) => {
-            live.ensure_alive().with_context(|| home.last_words())?;
-            Err(error)
-        }
+    let (socket, pid, stretch) = (&home.socket, live.pid(), plan.stretch);
+    let driven = match &plan.kube_client {
+        None => drive(socket, pid, script, shape, stretch).await,
+        Some(program) => kube_client::drive(program, socket, pid, method, shape, stretch),
+    };
+    if driven.is_err() {
+        live.ensure_alive().with_context(|| home.last_words())?;
     }
+    driven
 }

@@ -1,0 +1,337 @@
+//! Measures the control plane: what a plan costs, what a rotation costs beside waiting, how fast the audit chain takes records.
+//!
+//! Run by hand; docs/benchmarks.md has figures.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a report is printed, of arrays that are filled here"
+)]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use envelope::{
+    Bundle, Context, KeyId, KeyMaterial, LedgerKey, LocalRoot, Purpose, RingName, SystemRandom,
+    WrappedKey,
+    bundle::{State as VersionState, Version, WrappedLedgerKey},
+};
+use sqlx::{Connection as _, Executor as _};
+use strongroomd::{
+    clock::SystemClock,
+    ledger::{
+        ClusterId, Draft, Dump, Entry, Ledger, PostgresLedger, PostgresOptions, ReportRow,
+        SqliteLedger, State, VersionRow,
+    },
+    rotation::{Act, Observed, Policy, Step, plan, take},
+};
+use testbed::{Postgres, folder::Folder};
+use zeroize::Zeroizing;
+
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+const APPENDS: u32 = 500;
+const REPLICAS: u32 = 10;
+const ROUNDS: usize = 5;
+
+fn main() -> Result<()> {
+    testbed::run(async {
+        planning()?;
+        let folder = Folder::make()?;
+        let server = Postgres::start(&folder.part("postgres")?).await?;
+        let options = |url: &str| PostgresOptions {
+            url: url.into(),
+            ca_file: Some(server.authority().to_owned()),
+            password: Some(Zeroizing::new(server.password().to_owned())),
+            max_connections: 4,
+        };
+        PostgresLedger::migrate(&options(server.owner_url())).await?;
+        server.grant()?;
+        let postgres = PostgresLedger::open(&options(server.url()), CLUSTER).await?;
+        let file = folder.path().join("ledger.db");
+        let sqlite = SqliteLedger::open(&file, CLUSTER, Arc::new(SystemClock)).await?;
+
+        println!("\n## Audit appends\n");
+        println!(
+            "| database | bare INSERT/s | audit appends/s, one a transaction | appends/s, 50 a transaction | ratio, 1 a transaction |"
+        );
+        println!("|---|---:|---:|---:|---:|");
+        let bare = bare_sqlite(&folder).await?;
+        let ring = Ring::make()?;
+        sqlite.create(&ring.dump).await?;
+        appends("SQLite (WAL, FULL)", bare, &sqlite, &ring).await?;
+        let bare = bare_postgres(&server).await?;
+        postgres.create(&ring.dump).await?;
+        appends("Postgres (TLS, loopback, fsync off)", bare, &postgres, &ring).await?;
+
+        println!("\n## A rotation with {REPLICAS} replicas, acknowledgements at once\n");
+        println!(
+            "| database | transactions of the leader | reports | stage | activate | converged | finish | whole |"
+        );
+        println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+        rotation("SQLite", &sqlite, &ring).await?;
+        rotation("Postgres", &postgres, &ring).await
+    })
+}
+
+/// `plan` for 1,000 versions and 1,000 replicas, while a run waits for all of them.
+fn planning() -> Result<()> {
+    let ring = Ring::make()?;
+    let mut rows = ring.dump.rows.clone();
+    let mut state = State::verify(rows.clone(), &ring.key)?;
+    let mut draft = Draft::new(&state, None);
+    for number in 2..=1000 {
+        let row = VersionRow { state: VersionState::Deactivated, ..ring.staged(number)? };
+        draft.put_version(row, entry());
+    }
+    for number in 0..1000 {
+        Act::Join { replica: format!("cp-{number}") }.apply(&mut draft, "bench")?;
+        // Each sees what was there before it.
+        rows = after(rows, draft, &ring)?;
+        state = State::verify(rows.clone(), &ring.key)?;
+        draft = Draft::new(&state, None);
+    }
+    Act::Begin { trigger: "manual", reason: String::new() }.apply(&mut draft, "bench")?;
+    rows = after(rows, draft, &ring)?;
+    state = State::verify(rows.clone(), &ring.key)?;
+    let mut draft = Draft::new(&state, None);
+    take(&Step::Stage { version: 1001 }, &mut draft, "bench", Some(ring.staged(1001)?))?;
+    rows = after(rows, draft, &ring)?;
+    let begun = Instant::now();
+    let state = State::verify(rows, &ring.key)?;
+    let verified = begun.elapsed();
+    let observed = Observed { state: &state, apiservers: &[], watched: 0, active_for: None };
+    let policy = Policy::by_hand();
+    let mut times: Vec<Duration> = (0..101)
+        .map(|_| {
+            let begun = Instant::now();
+            let planned = plan(&observed, &policy);
+            let took = begun.elapsed();
+            assert_eq!(planned.waits.len(), 1000, "every replica is waited for");
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    println!("## Planning with 1,000 versions and 1,000 replicas\n");
+    println!(
+        "plan: median {:?}, most {:?}; verifying all rows before it: {verified:?}",
+        times[50], times[100]
+    );
+    Ok(())
+}
+
+async fn appends(name: &str, bare: f64, ledger: &dyn Ledger, ring: &Ring) -> Result<()> {
+    let mut rates = Vec::new();
+    for each in [1, 50] {
+        let begun = Instant::now();
+        let mut appended = 0;
+        while appended < APPENDS {
+            let mut draft = Draft::new(&ring.state(ledger).await?, None);
+            for _ in 0..each {
+                draft.record(entry());
+            }
+            ledger.commit(&draft.seal(&ring.key)?).await?;
+            appended += each;
+        }
+        rates.push(f64::from(appended) / begun.elapsed().as_secs_f64());
+    }
+    let (one, many) = (rates[0], rates[1]);
+    println!("| {name} | {bare:.0} | {one:.0} | {many:.0} | {:.2} |", one / bare);
+    Ok(())
+}
+
+async fn rotation(name: &str, ledger: &dyn Ledger, ring: &Ring) -> Result<()> {
+    let mut phases: [Vec<Duration>; 5] = Default::default();
+    let (mut transactions, mut reports) = (0, 0);
+    for number in 0..REPLICAS {
+        let join = Act::Join { replica: format!("cp-{number}") };
+        ring.change(ledger, |draft| Ok(join.apply(draft, "bench")?)).await?;
+    }
+    for round in 0..ROUNDS {
+        let version = u32::try_from(round)? + 2;
+        (transactions, reports) = (0, 0);
+        let begun = Instant::now();
+        let begin = Act::Begin { trigger: "manual", reason: String::new() };
+        ring.change(ledger, |draft| Ok(begin.apply(draft, "bench")?)).await?;
+        let steps = [
+            Step::Stage { version },
+            Step::Activate { version },
+            Step::Converged,
+            Step::Finish { outcome: String::new() },
+        ];
+        transactions += 1;
+        for (phase, step) in steps.into_iter().enumerate() {
+            let since = Instant::now();
+            let staged = match step {
+                Step::Stage { .. } => Some(ring.staged(version)?),
+                _ => None,
+            };
+            ring.change(ledger, |draft| Ok(take(&step, draft, "bench", staged)?)).await?;
+            transactions += 1;
+            phases[phase].push(since.elapsed());
+            if phase < 2 {
+                let generation = ring.state(ledger).await?.head.generation;
+                for number in 0..REPLICAS {
+                    let report = ReportRow {
+                        replica: format!("cp-{number}"),
+                        at: 0,
+                        generation,
+                        bundle: *ring.state(ledger).await?.newest_digest(),
+                        serving: version,
+                        tested: version,
+                        mac: [0; 32],
+                    };
+                    ledger
+                        .report(&ring.name, &report.sealed(&ring.key, &CLUSTER, &ring.name))
+                        .await?;
+                    reports += 1;
+                }
+            }
+        }
+        phases[4].push(begun.elapsed());
+    }
+    let median = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        format!("{:.1} ms", times[times.len() / 2].as_secs_f64() * 1e3)
+    };
+    let [stage, activate, converged, finish, whole] = phases.map(median);
+    println!(
+        "| {name} | {transactions} | {reports} | {stage} | {activate} | {converged} | {finish} | {whole} |"
+    );
+    Ok(())
+}
+
+async fn bare_sqlite(folder: &Folder) -> Result<f64> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(folder.path().join("bare.db"))
+        .create_if_missing(true)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+        .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
+    connection.execute("CREATE TABLE bare (seq INTEGER PRIMARY KEY, text TEXT, hash BLOB)").await?;
+    let begun = Instant::now();
+    for seq in 0..APPENDS {
+        sqlx::query("INSERT INTO bare VALUES ($1, 'a record of about this length', $2)")
+            .bind(i64::from(seq))
+            .bind(vec![0u8; 32])
+            .execute(&mut connection)
+            .await?;
+    }
+    Ok(f64::from(APPENDS) / begun.elapsed().as_secs_f64())
+}
+
+async fn bare_postgres(server: &Postgres) -> Result<f64> {
+    server.sql("CREATE TABLE bare (seq BIGINT PRIMARY KEY, text TEXT, hash BYTEA); GRANT ALL ON bare TO strongroom")?;
+    let options: sqlx::postgres::PgConnectOptions = server.url().parse()?;
+    let options = options
+        .password(server.password())
+        .ssl_mode(sqlx::postgres::PgSslMode::VerifyFull)
+        .ssl_root_cert(server.authority());
+    let mut connection = sqlx::PgConnection::connect_with(&options).await?;
+    let begun = Instant::now();
+    for seq in 0..APPENDS {
+        sqlx::query("INSERT INTO bare VALUES ($1, 'a record of about this length', $2)")
+            .bind(i64::from(seq))
+            .bind(vec![0u8; 32])
+            .execute(&mut connection)
+            .await?;
+    }
+    Ok(f64::from(APPENDS) / begun.elapsed().as_secs_f64())
+}
+
+/// The rows as they are after a change, without a database.
+fn after(
+    mut rows: strongroomd::ledger::Rows,
+    draft: Draft,
+    ring: &Ring,
+) -> Result<strongroomd::ledger::Rows> {
+    let change = draft.seal(&ring.key)?;
+    rows.head = change.head;
+    rows.versions.extend(change.versions);
+    rows.replicas.extend(change.replicas);
+    for run in change.runs {
+        rows.runs.retain(|row| row.id != run.id);
+        rows.runs.push(run);
+    }
+    rows.bundle = change.bundle.unwrap_or(rows.bundle);
+    rows.last_audit = change.audit.last().cloned().or(rows.last_audit);
+    Ok(rows)
+}
+
+struct Ring {
+    name: RingName,
+    root: LocalRoot,
+    key: LedgerKey,
+    dump: Dump,
+}
+
+impl Ring {
+    fn make() -> Result<Self> {
+        let name = RingName::parse("etcd")?;
+        let root = LocalRoot::new(&KeyMaterial::make(&SystemRandom)?);
+        let material = KeyMaterial::make(&SystemRandom)?;
+        let id = KeyId::derive(RingName::parse(LedgerKey::RING)?, 1, &material)?;
+        let ledger = WrappedLedgerKey { wraps: vec![wrap(&root, &material, &id)?], id: id.clone() };
+        let key = LedgerKey::new(id, material).context("the ledger key")?;
+        let (id, wraps) = version(&root, &name, 1)?;
+        let first =
+            Version { id, state: VersionState::Active, created: 1, activated: Some(1), wraps };
+        let bundle = Bundle::new(name.clone(), 1, ledger, vec![first])?;
+        let bytes = bundle.encode(&key)?;
+        let dump = Dump::genesis(CLUSTER, (&bundle, bytes), &key, 1, entry());
+        Ok(Self { name, root, key, dump })
+    }
+
+    fn staged(&self, number: u32) -> Result<VersionRow> {
+        let (id, wraps) = version(&self.root, &self.name, number)?;
+        let state = VersionState::PreActive;
+        let (activated, destruction) = (None, None);
+        Ok(VersionRow {
+            id,
+            state,
+            created: 1,
+            activated,
+            changed: 1,
+            destruction,
+            wraps,
+            mac: [0; 32],
+        })
+    }
+
+    async fn state(&self, ledger: &dyn Ledger) -> Result<State> {
+        let rows = ledger.read(&self.name).await?.context("no ring")?;
+        Ok(State::verify(rows, &self.key)?)
+    }
+
+    async fn change(
+        &self,
+        ledger: &dyn Ledger,
+        plan: impl FnOnce(&mut Draft) -> Result<()>,
+    ) -> Result<()> {
+        let mut draft = Draft::new(&self.state(ledger).await?, None);
+        plan(&mut draft)?;
+        Ok(ledger.commit(&draft.seal(&self.key)?).await?)
+    }
+}
+
+fn version(root: &LocalRoot, ring: &RingName, number: u32) -> Result<(KeyId, Vec<WrappedKey>)> {
+    let key = KeyMaterial::make(&SystemRandom)?;
+    let id = KeyId::derive(ring.clone(), number, &key)?;
+    let wraps = vec![wrap(root, &key, &id)?];
+    Ok((id, wraps))
+}
+
+fn wrap(root: &LocalRoot, key: &KeyMaterial, key_id: &KeyId) -> Result<WrappedKey> {
+    Ok(root.wrap(key, &Context { purpose: Purpose::Key, key_id }, &SystemRandom)?)
+}
+
+fn entry() -> Entry {
+    Entry {
+        actor: "bench".into(),
+        action: "bench.noted",
+        subject: "a record".into(),
+        detail: "of about this length".into(),
+    }
+}
