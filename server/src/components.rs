@@ -194,6 +194,7 @@ async fn start_control(
         reload: Arc::clone(&shared.reload_now),
         health: Arc::clone(&shared.health),
         metrics: Arc::clone(&shared.metrics),
+        joined: false,
         trouble: None,
     };
     let database = ledger.database.clone();

@@ -29,7 +29,7 @@ mod state;
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use envelope::{RingName, audit};
+use envelope::{RingName, Row, audit};
 
 pub use self::{
     connect::{cluster, connect, make_cluster, migrate},
@@ -132,6 +132,9 @@ pub struct Change {
     pub ring: RingName,
     /// Revision of the head that it was planned on.
     pub planned_on: u64,
+    /// MAC of that head. A ledger that was restored from a backup comes to the same revision again by another way, and
+    /// a change that was planned before must not be made there: [`LedgerError::Moved`] unless both are the same.
+    pub planned_on_mac: [u8; Row::MAC_LEN],
     /// The lease under which it was planned; absent for what an operator or a joining replica does.
     pub lease: Option<Lease>,
     /// The head afterwards; its revision is `planned_on + 1`.

@@ -47,6 +47,8 @@ pub struct Syncer {
     pub health: Arc<Health>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether it was a member since this process began. One that is removed after that stays so until a restart.
+    pub joined: bool,
     /// What the last pass met.
     pub trouble: Option<String>,
 }
@@ -93,10 +95,28 @@ impl Syncer {
     ///
     /// # Errors
     /// [`ControlError`], and the file system's as text.
-    async fn pass(&self) -> Result<(), String> {
-        let state = self.controller.state().await.map_err(|error| error.to_string())?;
+    async fn pass(&mut self) -> Result<(), String> {
+        let state = match self.controller.state().await {
+            // It says what it serves all the same: a leader that sees this does not go on with a ledger from a backup.
+            Err(error @ ControlError::NoSuccessor(_)) => {
+                if let Ok(state) = self.controller.stored().await {
+                    let _ = self.report(&state).await;
+                }
+                return Err(error.to_string());
+            }
+            state => state.map_err(|error| error.to_string())?,
+        };
         self.take_over(&state).await?;
-        let member = state.members().any(|(member, _)| member.name == self.replica);
+        let own = state.replicas.iter().find(|row| row.name == self.replica);
+        if let Some((by, _)) = own.and_then(|row| row.removed.as_ref())
+            && self.joined
+        {
+            return Err(format!(
+                "this replica was removed by {by} while it ran: rotations do not wait for it. To join again: restart strongroomd"
+            ));
+        }
+        let member = own.is_some_and(|row| row.removed.is_none());
+        self.joined = true;
         if !member {
             let join = Act::Join { replica: self.replica.clone() };
             let actor = format!("replica {}", self.replica);
@@ -104,7 +124,7 @@ impl Syncer {
             info!(replica = self.replica, "joined");
         }
         match self.report(&state).await {
-            // Removed between the two: the next pass joins again.
+            // Removed between the two: the next pass says so.
             Err(ControlError::Ledger(LedgerError::NotMember(_))) => Ok(()),
             outcome => outcome.map_err(|error| error.to_string()),
         }

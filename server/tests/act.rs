@@ -334,6 +334,36 @@ fn nothing_is_archived_while_a_run_is_open_and_its_own_versions_are_not_destroye
     refused(&ring, "bob", &Act::Destroy { version: 1 }, &["run 1 is open and goes from or to it"]);
 }
 
+/// A replica that does not follow may be behind; or ahead of a ledger that was restored, and write under that very version.
+#[test]
+fn nothing_is_archived_or_destroyed_before_every_member_serves_what_the_ledger_has() {
+    let archive = Act::Archive { version: 1, reason: why() };
+    let schedule = Act::ScheduleDestroy { version: 1, wait: MIN_WAIT };
+    let destroy = Act::Destroy { version: 1 };
+    for (mut ring, act) in [
+        (Ring::of(&[Deactivated, Active]), &archive),
+        (Ring::of(&[Archived, Active]), &schedule),
+        (scheduled(MIN_WAIT), &destroy),
+    ] {
+        ring.member("cp-1");
+        refused(
+            &ring,
+            "bob",
+            act,
+            &["cp-1 has not reported yet", "strongroom replicas remove cp-1"],
+        );
+        for generation in [4, ring.rows.head.generation, 9] {
+            ring.report("cp-1", |report| {
+                (report.generation, report.bundle) = (generation, [9; 32])
+            });
+            let says = format!("replica cp-1 serves generation {generation}");
+            refused(&ring, "bob", act, &["etcd/v1/", &says]);
+        }
+        ring.report("cp-1", |_| {});
+        ring.act("bob", act).unwrap();
+    }
+}
+
 #[test]
 fn reasons_are_one_line_that_a_terminal_can_show() {
     let ring = Ring::of(&[Active]);

@@ -115,6 +115,20 @@ fn node_refuses_what_does_not() {
     bring(&mut ring, 3, PreActive);
     assert!(matches!(is(&ring), NoSuccessor::Forgets { id } if id.version() == 2));
 
+    // It was only staged on this node.
+    let (mut ring, known) = restored(&[Active], |_| {}, &[(2, PreActive)]);
+    bring(&mut ring, 2, PreActive);
+    bring(&mut ring, 2, Deactivated);
+    let error = succeeds(&bundle(&ring), &known).unwrap_err();
+    assert!(matches!(error, NoSuccessor::ForgetsStaged { .. }), "{error:?}");
+
+    // Given up here, used elsewhere: it becomes active here for the first time.
+    let staged = |ring: &mut Ring| bring(ring, 2, PreActive);
+    let (mut ring, known) = restored(&[Active], staged, &[(2, Deactivated)]);
+    bring(&mut ring, 2, Active);
+    bring(&mut ring, 3, PreActive);
+    succeeds(&bundle(&ring), &known).unwrap();
+
     let (mut ring, known) = restored(&[Deactivated, Active], |_| {}, &[(1, Destroyed)]);
     bring(&mut ring, 1, Archived);
     bring(&mut ring, 1, Deactivated);

@@ -183,7 +183,7 @@ impl Draft {
             None
         };
 
-        let planned_on = rows.head.revision;
+        let (planned_on, planned_on_mac) = (rows.head.revision, rows.head.mac);
         let (counts, contents) = contents(&rows);
         let head = HeadRow {
             revision: planned_on + 1,
@@ -198,6 +198,7 @@ impl Draft {
         Ok(Change {
             ring,
             planned_on,
+            planned_on_mac,
             lease: self.lease,
             head,
             versions,

@@ -242,14 +242,15 @@ macro_rules! ledger {
             async fn take_lease(&self, holder: &str) -> Result<Lease, LedgerError> {
                 let mut tx = self.begin_write().await?;
                 let now = self.now(&mut tx).await?;
-                // Nobody else's lease that still holds is touched.
+                // Nobody else's lease that still holds is touched. One that would hold for longer than any is given was taken while the
+                // clock was ahead: it would keep everybody out until then.
                 sqlx::query::<$db>(
                     "INSERT INTO leases (cluster, holder, epoch, until) VALUES ($1, $2, 1, $4)
                      ON CONFLICT (cluster) DO UPDATE SET
-                         epoch = CASE WHEN leases.holder = excluded.holder AND leases.until > $3
+                         epoch = CASE WHEN leases.holder = excluded.holder AND leases.until > $3 AND leases.until <= $4
                              THEN leases.epoch ELSE leases.epoch + 1 END,
                          holder = excluded.holder, until = excluded.until
-                     WHERE leases.holder = excluded.holder OR leases.until <= $3",
+                     WHERE leases.holder = excluded.holder OR leases.until <= $3 OR leases.until > $4",
                 )
                 .bind(self.cluster.0.to_vec())
                 .bind(holder.to_owned())
@@ -402,7 +403,7 @@ macro_rules! ledger {
                 let update = sqlx::query::<$db>(
                     concat!("UPDATE heads SET revision = $3, generation = $4, audit_seq = $5, audit_hash = $6, versions = $7,
                          holds = $8, runs = $9, replicas = $10, contents = $11, mac = $12
-                     WHERE cluster = $1 AND ring = $2 AND revision = $13 AND ($14 = '' OR EXISTS (
+                     WHERE cluster = $1 AND ring = $2 AND revision = $13 AND mac = $17 AND ($14 = '' OR EXISTS (
                          SELECT 1 FROM leases WHERE leases.cluster = $1 AND holder = $14 AND epoch = $15 AND ", $holds, "))"),
                 );
                 let moved = self
@@ -411,6 +412,7 @@ macro_rules! ledger {
                     .bind(holder.clone())
                     .bind(signed(epoch))
                     .bind(signed(now))
+                    .bind(change.planned_on_mac.to_vec())
                     .execute(&mut *tx)
                     .await
                     .map_err(failed)?;
@@ -477,6 +479,14 @@ macro_rules! ledger {
                     .await
                     .map_err(failed)
                     .and_then(|done| written("replicas", done.rows_affected()))?;
+                    // What it said before it left, or before it came, is not what it says now.
+                    place(sqlx::query::<$db>(
+                        "DELETE FROM reports WHERE cluster = $1 AND ring = $2 AND replica = $3",
+                    ))
+                    .bind(row.name.clone())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)?;
                 }
                 for row in rows.holds {
                     let (by, at) = row.released.clone().unzip();

@@ -66,7 +66,8 @@ pub enum Act {
         /// Why.
         reason: String,
     },
-    /// deactivated → archived. Nothing under a hold, and nothing while a run is open.
+    /// deactivated → archived. Nothing under a hold, nothing while a run is open, and not before every member serves what
+    /// the ledger has.
     Archive {
         /// Which.
         version: u32,
@@ -80,7 +81,7 @@ pub enum Act {
         /// Why.
         reason: String,
     },
-    /// archived → destroy_scheduled.
+    /// archived → destroy_scheduled, under the same conditions.
     ScheduleDestroy {
         /// Which.
         version: u32,

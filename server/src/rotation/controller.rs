@@ -13,8 +13,8 @@ use super::{
 use crate::{
     keyring::Keyring,
     ledger::{
-        Change, ClusterId, ClusterRow, Draft, Dump, Entry, Ledger, LedgerError, Rows, State,
-        Tampered, export,
+        Change, ClusterId, ClusterRow, Draft, Dump, Entry, Ledger, LedgerError, State, Tampered,
+        export,
     },
     root::Roots,
 };
@@ -133,21 +133,21 @@ impl Controller {
     /// # Errors
     /// [`ControlError`].
     pub async fn state(&self) -> Result<State, ControlError> {
-        let rows = self.ledger()?.read(&self.ring).await?.ok_or(ControlError::NoRing)?;
-        self.verify(rows).await
-    }
-
-    /// The same of rows that were read before.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    pub async fn verify(&self, rows: Rows) -> Result<State, ControlError> {
-        let key = self.key(&rows.cluster).await?;
-        let state = State::verify(rows, &key)?;
+        let state = self.stored().await?;
         if let Some(served) = self.keyring.snapshot() {
             succeeds(state.newest_bundle(), served.bundle())?;
         }
         Ok(state)
+    }
+
+    /// The ring as it is in the ledger, verified, and perhaps from a backup that is older than what this node has served.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn stored(&self) -> Result<State, ControlError> {
+        let rows = self.ledger()?.read(&self.ring).await?.ok_or(ControlError::NoRing)?;
+        let key = self.key(&rows.cluster).await?;
+        Ok(State::verify(rows, &key)?)
     }
 
     /// Plans a change and commits it, again where somebody else was faster. A draft that changes nothing is not written.
@@ -359,9 +359,7 @@ impl Control for Controller {
         let served = served.ok_or_else(|| ControlError::Starting("no key is loaded yet".into()))?;
         // Each version makes one legal transition at a time.
         for _ in 0..ATTEMPTS {
-            let rows = self.ledger()?.read(&self.ring).await?.ok_or(ControlError::NoRing)?;
-            let key = self.key(&rows.cluster).await?;
-            let mut draft = Draft::new(&State::verify(rows, &key)?, None);
+            let mut draft = Draft::new(&self.stored().await?, None);
             let complete = adopt(&mut draft, served.bundle(), actor)?;
             match self.commit(draft).await {
                 Ok(()) if complete => return Self::state(self).await,

@@ -31,6 +31,9 @@ impl Policy {
     /// clocks and connections that are slow.
     pub const CONVERGE_AFTER: u64 = (3 + 1 + 5) * 60;
 
+    /// By how much the ledger's clock may be set ahead without ending a wait too early.
+    pub const CLOCK_ERROR: u64 = 2 * 3600;
+
     /// A rotation of old age that somebody cancelled is proposed again after this: not at once, which would be quarrelling,
     /// and not a whole age later.
     pub const AFTER_CANCEL: u64 = 86_400;

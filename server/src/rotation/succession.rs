@@ -29,10 +29,20 @@ pub fn succeeds(next: &Bundle, known: &Bundle) -> Result<(), NoSuccessor> {
     // First of all: what is forgotten cannot be opened any more, what went back mostly can.
     let forgotten = known.versions().iter().find(|version| !versions.contains_key(&version.id));
     if let Some(version) = forgotten {
-        return Err(NoSuccessor::Forgets { id: version.id.clone() });
+        let (id, activated) = (version.id.clone(), version.activated.is_some());
+        return Err(if activated {
+            NoSuccessor::Forgets { id }
+        } else {
+            NoSuccessor::ForgetsStaged { id }
+        });
     }
     for version in known.versions() {
         let (from, to) = (version.state, versions.get(&version.id).map(|next| next.state));
+        // That it was given up before it was active may be what the restored ledger did by itself; where it was used after
+        // all, it may become active here too, for the first time.
+        if version.activated.is_none() && from != State::Destroyed {
+            continue;
+        }
         if let Some(to) = to.filter(|to| !leads_to(from, *to)) {
             return Err(NoSuccessor::Back { id: version.id.clone(), from, to });
         }
@@ -104,6 +114,17 @@ pub enum NoSuccessor {
          changed since. The keys on this node go on serving. On this node: strongroom ledger adopt"
     )]
     Forgets {
+        /// The version.
+        id: KeyId,
+    },
+    /// A version is gone that was never active as far as this node knows.
+    #[error(
+        "the ledger has forgotten key version {id}, which was staged and not active yet on this node: it was restored from an old \
+         backup and changed since. The keys on this node go on serving. Where another node says the same of a version that it \
+         writes under: strongroom ledger adopt, there. Where none does, move the bundle of this node away and restart it: it \
+         takes that of the ledger"
+    )]
+    ForgetsStaged {
         /// The version.
         id: KeyId,
     },

@@ -6,7 +6,9 @@ impl World {
     /// One fault, drawn.
     pub(crate) fn fault(&mut self) {
         let at = self.dice.below(self.nodes.len());
-        match self.dice.below(12) {
+        // In some worlds the ledger comes from backups more often than not.
+        let what = if self.restores { 6 + self.dice.below(8) } else { self.dice.below(12) };
+        match what {
             0 | 1 => self.kill(at),
             2 | 3 => {
                 // The leader, between any two of its steps.
@@ -26,16 +28,20 @@ impl World {
                 self.tally.lost_answers += 1;
                 self.ledger.inner().loses_an_answer = true;
             }
-            9 => {
+            9 | 12 => {
                 let dump = self.ledger.inner().database.clone();
                 self.dumps.push(dump);
                 if self.dumps.len() > 3 {
                     let oldest = self.dice.below(3);
                     self.dumps.remove(oldest);
                 }
+                // Somebody sleeps through what comes next, and wakes up in another history.
+                if self.restores {
+                    self.stop(at);
+                }
             }
-            10 => {
-                if self.dice.one_in(2) && !self.dumps.is_empty() {
+            10 | 13 => {
+                if (self.restores || self.dice.one_in(2)) && !self.dumps.is_empty() {
                     self.restore();
                 }
             }

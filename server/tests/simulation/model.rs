@@ -252,7 +252,7 @@ impl Ledger for Model {
             }
         }
         let head = &inner.database.rows.head;
-        if head.revision != change.planned_on {
+        if head.revision != change.planned_on || head.mac != change.planned_on_mac {
             inner.moved += 1;
             return Err(LedgerError::Moved { planned_on: change.planned_on });
         }

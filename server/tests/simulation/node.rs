@@ -128,6 +128,13 @@ impl Node {
         self.apiserver.writes_under = None;
     }
 
+    /// It starts anew with what the ledger has.
+    pub(crate) fn move_bundle_away(&mut self) {
+        self.kill();
+        self.disk = Disk::default();
+        self.trusted = false;
+    }
+
     /// Which process holds a lease.
     pub(crate) fn holder(&self) -> String {
         format!("{}/{}", self.name, self.boots)

@@ -41,7 +41,7 @@ impl World {
     }
 
     /// `kubectl get … | kubectl replace -f -`
-    fn rewrite(&mut self) {
+    pub(crate) fn rewrite(&mut self) {
         let at = self.dice.below(self.nodes.len());
         if let Some(stored) = self.nodes[at].writes(self.now).cloned() {
             for object in self.objects.values_mut() {
@@ -52,21 +52,24 @@ impl World {
     }
 
     /// Archive, schedule, destroy: what the inventory shows that nothing needs.
-    fn tidy(&mut self) {
+    pub(crate) fn tidy(&mut self) {
         let Ok(state) = self.state() else { return };
         let Some(active) = state.active() else { return };
         // A control plane of which one node is missing from `replicas list` is no time to archive: nothing waits for it.
         if !self.nodes.iter().all(|node| node.trusted) {
             return;
         }
+        // A run that has ended vouches for every apiserver; without one they are looked at.
+        let vouched = state
+            .runs
+            .last()
+            .is_some_and(|run| run.state == RunState::Done && run.to == Some(active.id.version()));
+        let moved_on = self.nodes.iter().all(|node| {
+            node.apiserver.writes_under.as_ref().is_none_or(|under| under.key_id == active.id)
+        });
         let unused = |number: u32| {
-            self.objects.values().all(|stored| stored.key_id.version() != number)
-                && self.nodes.iter().all(|node| {
-                    node.apiserver
-                        .writes_under
-                        .as_ref()
-                        .is_none_or(|under| under.key_id == active.id)
-                })
+            (vouched || moved_on)
+                && self.objects.values().all(|stored| stored.key_id.version() != number)
         };
         let candidates: Vec<(u32, VersionState)> = state
             .versions
@@ -152,11 +155,17 @@ impl World {
             let active = bundle.versions().iter().find(|v| v.state == VersionState::Active)?;
             Some((active.id.version(), bundle.generation(), node.name.clone(), bundle))
         });
-        let Some((_, _, name, bundle)) =
+        let Some((active, _, name, bundle)) =
             best.max_by_key(|(active, generation, name, _)| (*active, *generation, name.clone()))
         else {
             return;
         };
+        if state.active().is_some_and(|row| active < row.id.version()) {
+            // It followed a ledger that went its own way, and knows of nothing that is written under.
+            self.note(format!("the bundle of {name} is moved away"));
+            self.forget_bundle(&name);
+            return;
+        }
         for _ in 0..6 {
             let Ok(state) = self.state() else { return };
             let mut draft = Draft::new(&state, None);
@@ -184,6 +193,13 @@ impl World {
                     break;
                 }
             }
+        }
+        self.restored = !self.follows_all();
+    }
+
+    fn forget_bundle(&mut self, name: &str) {
+        for node in self.nodes.iter_mut().filter(|node| node.name == name) {
+            node.move_bundle_away();
         }
         self.restored = !self.follows_all();
     }
@@ -221,9 +237,7 @@ impl World {
         for node in &mut self.nodes {
             if node.known(&self.key).is_some_and(|known| succeeds(&bundle, &known).is_err()) {
                 // It followed the ledger on its own way, where nothing was ever written.
-                node.disk = Disk::default();
-                node.daemon = None;
-                node.trusted = false;
+                node.move_bundle_away();
             } else if let Some(daemon) = &mut node.daemon {
                 daemon.wants_to_join = true;
                 daemon.read = None;

@@ -1,5 +1,6 @@
 //! What a daemon does in one turn: at most one thing that another could see, so that anything can come in between.
 
+use envelope::audit::sha256;
 use strongroomd::{
     ledger::{Change, Draft, Ledger, LedgerError, ReplicaRow, State},
     rotation::{Act, Step, take},
@@ -92,7 +93,9 @@ impl World {
         let Some(report) = report else { return };
         match ready(self.ledger.report(&self.ring, &report)) {
             Ok(()) => {
-                let serves_it = report.bundle == *state.newest_digest();
+                // What the ledger has now, not what it had when this node looked.
+                let newest = sha256(&self.ledger.inner().database.rows.bundle.bytes);
+                let serves_it = report.bundle == newest;
                 if serves_it && !self.restored && !self.nodes[at].trusted {
                     self.nodes[at].trusted = true;
                     self.told(at, Some("is trusted".into()));

@@ -93,6 +93,8 @@ pub(crate) struct World {
     metrics: bool,
     /// One fault in so many rounds.
     pub(crate) every: usize,
+    /// Whether most of them are about backups of the ledger.
+    pub(crate) restores: bool,
     /// What lies in etcd, and the seeds in the clear.
     pub(crate) objects: BTreeMap<u32, Stored>,
     pub(crate) seeds: BTreeMap<u64, [u8; 32]>,
@@ -106,6 +108,8 @@ pub(crate) struct World {
     pub(crate) clusters: u8,
     pub(crate) tally: Tally,
     pub(crate) trace: Vec<String>,
+    /// Whether it is printed as it happens: what panics returns nothing.
+    pub(crate) aloud: bool,
 }
 
 /// The value of a future that waits for nothing.
@@ -117,7 +121,7 @@ pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, aloud: bool) -> Self {
         let mut dice = Dice::new(seed);
         let random = Drawn(Mutex::new(Dice::new(seed ^ 0xabcd)));
         let root_key = KeyMaterial::make(&random).unwrap();
@@ -153,6 +157,7 @@ impl World {
         }
         let metrics = dice.one_in(2);
         let every = [14, 40, 100][dice.below(3)];
+        let restores = dice.one_in(3);
         let mut world = Self {
             dice,
             now,
@@ -167,6 +172,7 @@ impl World {
             policy,
             metrics,
             every,
+            restores,
             objects: BTreeMap::new(),
             seeds: BTreeMap::new(),
             backups: Vec::new(),
@@ -177,6 +183,7 @@ impl World {
             clusters: 1,
             tally: Tally::default(),
             trace: Vec::new(),
+            aloud,
         };
         world.begin(count);
         world
@@ -184,11 +191,6 @@ impl World {
 
     /// Every node is a member; in a third of the worlds version 1 is about to be destroyed.
     fn begin(&mut self, count: usize) {
-        for at in 0..count {
-            self.nodes[at].boot(&self.key, &self.roots);
-            let replica = self.nodes[at].name.clone();
-            self.operate("setup", &Act::Join { replica }).unwrap();
-        }
         if self.dice.one_in(3) {
             let reason = "nothing needs it".to_owned();
             self.operate("ann", &Act::Archive { version: 1, reason }).unwrap();
@@ -200,13 +202,22 @@ impl World {
                 .unwrap();
             self.commit(draft).unwrap();
         }
+        for at in 0..count {
+            self.nodes[at].boot(&self.key, &self.roots);
+            let replica = self.nodes[at].name.clone();
+            self.operate("setup", &Act::Join { replica }).unwrap();
+        }
         for node in &mut self.nodes {
             node.trusted = true;
         }
     }
 
     pub(crate) fn note(&mut self, what: impl Into<String>) {
-        self.trace.push(format!("{} {}", self.now, what.into()));
+        let line = format!("{} {}", self.now, what.into());
+        if self.aloud {
+            println!("{line}");
+        }
+        self.trace.push(line);
     }
 
     pub(crate) fn state(&self) -> Result<State, LedgerError> {

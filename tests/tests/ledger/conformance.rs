@@ -107,6 +107,34 @@ fn a_change_that_was_planned_on_an_older_revision_is_refused_and_changes_nothing
     }))
 }
 
+/// A database that was put back comes to the same revision again by another way.
+#[test]
+fn a_change_that_was_planned_on_another_head_of_the_same_revision_is_refused() -> Result<()> {
+    testbed::run(on_both(async |_, ledger, made| {
+        let mut draft = Draft::new(&made.state(&*ledger).await, None);
+        draft.record(entry("planned"));
+        let mut change = draft.seal(&made.key).unwrap();
+        change.planned_on_mac[0] ^= 1;
+        let refused = ledger.commit(&change).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Moved { planned_on: 1 }), "{refused}");
+        change.planned_on_mac[0] ^= 1;
+        ledger.commit(&change).await?;
+        Ok(())
+    }))
+}
+
+/// Else a dead leader would keep everybody out for as long as the clock was set back.
+#[test]
+fn a_lease_from_a_clock_that_was_ahead_keeps_nobody_out() -> Result<()> {
+    testbed::run(on_both(async |database, ledger, _| {
+        ledger.lease("cp-1/a").await?;
+        database.sql("UPDATE leases SET until = until + 3600").unwrap();
+        let other = ledger.lease("cp-2/b").await?;
+        assert_eq!((other.holder.as_str(), other.epoch), ("cp-2/b", 2));
+        Ok(())
+    }))
+}
+
 #[test]
 fn of_many_writers_at_once_exactly_one_wins_each_revision() -> Result<()> {
     testbed::run(on_both(async |_, ledger, made| {
@@ -202,6 +230,8 @@ fn only_members_report_and_the_ledger_says_when() -> Result<()> {
         made.change(&*ledger, |draft| remove.apply(draft, "uid:0").unwrap()).await;
         let refused = ledger.report(&ring(), &report(2)).await.unwrap_err();
         assert!(matches!(refused, LedgerError::NotMember(_)), "{refused}");
+        made.change(&*ledger, |draft| join.apply(draft, "replica cp-1").unwrap()).await;
+        assert!(made.state(&*ledger).await.reports.is_empty(), "what it said before is gone");
         Ok(())
     }))
 }

@@ -268,6 +268,7 @@ fn a_change_of_what_never_changes_is_refused_and_changes_nothing() -> Result<()>
             let change = Change {
                 ring: ring(),
                 planned_on: before.head.revision,
+                planned_on_mac: before.head.mac,
                 lease: None,
                 head: HeadRow { revision: before.head.revision + 1, ..before.head.clone() },
                 versions: Vec::new(),

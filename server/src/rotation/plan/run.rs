@@ -253,9 +253,11 @@ fn every_apiserver(apiservers: &[Apiserver], id: &KeyId, plan: &mut Plan) -> boo
 
 /// No apiserver can be asked, so each is given the time in which it must have asked.
 fn timer(observed: &Observed<'_>, policy: &Policy, activated: u64, plan: &mut Plan) -> bool {
-    // A leader that has not watched from the start begins to count anew: later than needed, never earlier.
+    // A leader that has not watched from the start begins to count anew: later than needed, never earlier. Leaders that
+    // change often would never have done, so in the end the ledger's clock decides, with room for being set ahead.
     let by_clock = observed.state.now.saturating_sub(activated);
-    let passed = observed.active_for.unwrap_or(by_clock);
+    let in_the_end = by_clock.saturating_sub(Policy::CLOCK_ERROR);
+    let passed = observed.active_for.map_or(by_clock, |watched| watched.max(in_the_end));
     let left = policy.converge_after.saturating_sub(passed);
     if left == 0 {
         return true;
