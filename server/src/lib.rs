@@ -3,9 +3,11 @@
 //! ```text
 //! main → cli → components             wiring, the only place that knows everything
 //!   adapters  kms, admin, api         translate; decide nothing (listen: what kms and api stand on)
-//!   domain    keyring, init           decide; know no protobuf
-//!             reload, probe           background work over the domain
+//!   domain    keyring, init           decide; know no protobuf, no SQL
+//!             rotation                what may be done, what is to be done, who does it
+//!             reload, sync, probe     background work over the domain
 //!   ports     root                    what wraps keys: trait and one file per backend
+//!             ledger                  where rotation is tracked: trait, Postgres and SQLite
 //!   leaf      authority, config, clock, durable, health, memory, metrics, process, telemetry, failure
 //! ```
 //!
