@@ -146,7 +146,7 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(message.into()))
 }
 
-fn entry(actor: &str, action: &'static str, subject: String, detail: &str) -> Entry {
+pub(super) fn entry(actor: &str, action: &'static str, subject: String, detail: &str) -> Entry {
     Entry { actor: actor.into(), action, subject, detail: detail.into() }
 }
 

@@ -5,8 +5,8 @@ use envelope::{
     bundle::{State as VersionState, Version},
 };
 
-use super::{MIN_WAIT, Refused, succeeds, succession::leads_to, words::moment};
-use crate::ledger::{Destruction, Draft, Entry, HoldRow, RunRow, RunState, State, VersionRow};
+use super::{MIN_WAIT, Refused, act::entry, succeeds, succession::leads_to, words::moment};
+use crate::ledger::{Destruction, Draft, HoldRow, RunRow, RunState, State, VersionRow};
 
 /// A ledger that was restored from an old backup takes up what `bundle`, of the node with the highest generation, knows
 /// better: versions that it has forgotten, states that have gone on. The draft publishes a generation above both, which every
@@ -279,8 +279,4 @@ fn held_and_gone(row: &VersionRow, hold: &HoldRow) -> String {
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(message.into()))
-}
-
-fn entry(actor: &str, action: &'static str, subject: String, detail: &str) -> Entry {
-    Entry { actor: actor.into(), action, subject, detail: detail.into() }
 }

@@ -172,6 +172,15 @@ impl Controller {
         }
     }
 
+    /// Records what changes no row.
+    async fn note(&self, entry: &Entry) -> Result<(), ControlError> {
+        self.change(|draft| {
+            draft.record(entry.clone());
+            Ok(())
+        })
+        .await
+    }
+
     /// Every record of the audit chain of `state`.
     async fn whole_chain(&self, state: &State) -> Result<Vec<(Record, Hash)>, ControlError> {
         let mut records = Vec::new();
@@ -294,11 +303,7 @@ impl Control for Controller {
         };
         let entry =
             Entry { actor: actor.into(), action: "api.denied", subject: action.into(), detail };
-        self.change(|draft| {
-            draft.record(entry.clone());
-            Ok(())
-        })
-        .await
+        self.note(&entry).await
     }
 
     async fn audit(&self, after: u64, limit: u32) -> Result<Vec<(Record, Hash)>, ControlError> {
@@ -320,11 +325,7 @@ impl Control for Controller {
             subject: self.ring.to_string(),
             detail: "keys as the roots wrapped them".into(),
         };
-        self.change(|draft| {
-            draft.record(entry.clone());
-            Ok(())
-        })
-        .await?;
+        self.note(&entry).await?;
         let state = Self::state(self).await?;
         let mut history = self.ledger()?.history(&self.ring).await?;
         history.bundles.retain(|bundle| bundle.generation <= state.head.generation);
@@ -346,11 +347,7 @@ impl Control for Controller {
             subject: self.ring.to_string(),
             detail: format!("bundle generation {}", state.head.generation),
         };
-        self.change(|draft| {
-            draft.record(entry.clone());
-            Ok(())
-        })
-        .await?;
+        self.note(&entry).await?;
         Self::state(self).await
     }
 

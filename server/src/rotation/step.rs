@@ -1,7 +1,7 @@
 use envelope::bundle::State as VersionState;
 
-use super::{Act, Refused, Step};
-use crate::ledger::{Draft, Entry, RunRow, RunState, VersionRow};
+use super::{Act, Refused, Step, act::entry};
+use crate::ledger::{Draft, RunRow, RunState, VersionRow};
 
 /// Puts one step of a plan into `draft`. `staged` is the version that a [`Step::Stage`] publishes; it was made and wrapped before.
 ///
@@ -32,7 +32,7 @@ pub fn take(
                     "published to every replica; only self-tests use it",
                 ),
             );
-            put(draft, run, entry(actor, "rotation.staged", subject, ""));
+            draft.put_run(run, entry(actor, "rotation.staged", subject, ""));
             Ok(())
         }
         Step::Activate { version } => {
@@ -57,14 +57,14 @@ pub fn take(
                 },
                 entry(actor, "key.activated", to.clone(), ""),
             );
-            put(draft, run, entry(actor, "rotation.activated", to, ""));
+            draft.put_run(run, entry(actor, "rotation.activated", to, ""));
             Ok(())
         }
         Step::Converged => {
             let mut run = open_run(draft)?;
             run.converged = Some(now);
             let subject = format!("run {}", run.id);
-            put(draft, run, entry(actor, "rotation.converged", subject, ""));
+            draft.put_run(run, entry(actor, "rotation.converged", subject, ""));
             Ok(())
         }
         Step::Finish { outcome } => {
@@ -73,7 +73,7 @@ pub fn take(
             run.ended = Some(now);
             run.outcome.clone_from(outcome);
             let subject = format!("run {}", run.id);
-            put(draft, run, entry(actor, "rotation.finished", subject, outcome));
+            draft.put_run(run, entry(actor, "rotation.finished", subject, outcome));
             Ok(())
         }
         Step::ExpireHold { id } => {
@@ -103,14 +103,6 @@ fn open_run(draft: &Draft) -> Result<RunRow, Refused> {
     draft.state().open_run().cloned().ok_or_else(|| missing("an open run"))
 }
 
-fn put(draft: &mut Draft, run: RunRow, entry: Entry) {
-    draft.put_run(run, entry);
-}
-
 fn missing(what: &str) -> Refused {
     Refused(format!("{what} is not there any more: the plan is old"))
-}
-
-fn entry(actor: &str, action: &'static str, subject: String, detail: &str) -> Entry {
-    Entry { actor: actor.into(), action, subject, detail: detail.into() }
 }
