@@ -64,19 +64,47 @@ impl FrameKey {
         aad: &[u8],
         random: &dyn Random,
     ) -> Result<Frame, RandomError> {
-        let mut nonce = [0; NONCE_LEN];
-        random.fill(&mut nonce)?;
-        let mut ciphertext = *secret.expose_secret();
-        let tag = wiping_stack(|| self.0.seal_in_place(&nonce, aad, &mut ciphertext));
-        Ok(Frame { nonce, ciphertext, tag })
+        let nonce = draw(random)?;
+        Ok(wiping_stack(|| self.seal(secret, nonce, aad)))
+    }
+
+    /// The same, opened again before it is given out; `None` where that did not give `secret`.
+    pub(crate) fn wrap_checked(
+        &self,
+        secret: &KeyMaterial,
+        aad: &[u8],
+        random: &dyn Random,
+    ) -> Result<Option<Frame>, RandomError> {
+        let nonce = draw(random)?;
+        Ok(wiping_stack(|| {
+            let frame = self.seal(secret, nonce, aad);
+            let opened = self.open(&frame, aad).ok()?;
+            opened.ct_eq(secret).then_some(frame)
+        }))
     }
 
     pub(crate) fn unwrap(&self, frame: &Frame, aad: &[u8]) -> Result<KeyMaterial, OpenError> {
+        wiping_stack(|| self.open(frame, aad))
+    }
+
+    fn seal(&self, secret: &KeyMaterial, nonce: [u8; NONCE_LEN], aad: &[u8]) -> Frame {
+        let mut ciphertext = *secret.expose_secret();
+        let tag = self.0.seal_in_place(&nonce, aad, &mut ciphertext);
+        Frame { nonce, ciphertext, tag }
+    }
+
+    fn open(&self, frame: &Frame, aad: &[u8]) -> Result<KeyMaterial, OpenError> {
         KeyMaterial::try_build(|secret| {
             secret.copy_from_slice(&frame.ciphertext);
-            wiping_stack(|| self.0.open_in_place(&frame.nonce, aad, secret, &frame.tag))
+            self.0.open_in_place(&frame.nonce, aad, secret, &frame.tag)
         })
     }
+}
+
+fn draw(random: &dyn Random) -> Result<[u8; NONCE_LEN], RandomError> {
+    let mut nonce = [0; NONCE_LEN];
+    random.fill(&mut nonce)?;
+    Ok(nonce)
 }
 
 #[cfg(test)]

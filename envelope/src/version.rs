@@ -62,11 +62,8 @@ impl VersionKey {
         annotation: Option<&[u8]>,
         random: &dyn Random,
     ) -> Result<Frame, WrapError> {
-        let frame = self.key.wrap(seed, &self.aad(annotation), random)?;
-        match self.unwrap_seed(&frame, annotation) {
-            Ok(opened) if opened.ct_eq(seed) => Ok(frame),
-            _ => Err(WrapError::SelfCheck),
-        }
+        let frame = self.key.wrap_checked(seed, &self.aad(annotation), random)?;
+        frame.ok_or(WrapError::SelfCheck)
     }
 
     /// Opens a seed that was wrapped under this version and beside this annotation.

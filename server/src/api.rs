@@ -19,14 +19,14 @@ use std::{io, sync::Arc, time::Duration};
 use proto::admin::admin_server::AdminServer;
 use tokio::net::UnixListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Code, transport::Server};
+use tonic::Code;
 
 pub use self::{
     door::{Doors, OpenError},
     gate::{Action, Allowed, Denied, Gate, Granted},
 };
 use crate::{
-    listen::{Boundary, Calls, Door, Method, Peers},
+    listen::{self, Boundary, Calls, Door, Limits, Method, Peers},
     metrics::Metrics,
 };
 
@@ -36,16 +36,9 @@ const MAX_REQUEST: usize = 320 << 10;
 const MAX_RESPONSE: usize = 16 << 20;
 /// A person has a call or two under way, a dashboard a few.
 const MAX_STREAMS: u32 = 32;
-/// What is longer is answered by HTTP/2 itself, without a gRPC code; the boundary refuses far shorter ones.
-const MAX_HEADERS: u32 = 80 << 10;
 /// A stream can hold two pieces of an export, a connection four that nobody has begun to read.
 const STREAM_WINDOW: u32 = 640 << 10;
 const CONNECTION_WINDOW: u32 = 1280 << 10;
-/// A peer that does not answer a ping is gone.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// HTTP/2 rapid reset (CVE-2023-44487): more resets than this waiting close the connection.
-const MAX_PENDING_RESETS: usize = 64;
 
 /// Serves the API behind `gate` at `doors` until `stop`, then finishes the calls that are under way.
 ///
@@ -75,14 +68,14 @@ pub async fn serve(
         }
         None => None,
     };
-    let served = tokio::try_join!(
+    tokio::join!(
         at(socket, boundary.clone(), Arc::clone(&metrics), stop.clone()),
         at(tcp, boundary, metrics, stop),
     );
     tasks.close();
     tasks.wait().await;
     gate.recorded().await;
-    served.map(drop)
+    Ok(())
 }
 
 type Service = Boundary<AdminServer<service::Desk>, Called>;
@@ -92,19 +85,14 @@ async fn at<D: Door>(
     service: Service,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
-) -> Result<(), ServeError> {
-    let Some(door) = door else { return Ok(()) };
-    Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-        .http2_keepalive_interval(Some(PING_EVERY))
-        .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .serve_with_incoming_shutdown(service, Peers::new(door, metrics), stop.cancelled_owned())
-        .await?;
-    Ok(())
+) {
+    let Some(door) = door else { return };
+    let limits = Limits {
+        streams: MAX_STREAMS,
+        stream_window: STREAM_WINDOW,
+        connection_window: CONNECTION_WINDOW,
+    };
+    listen::serve(Peers::new(door, metrics), limits, service, stop).await;
 }
 
 /// A method as it is bounded and counted; any other path is `None`.
@@ -133,14 +121,7 @@ impl Method for Called {
     }
 }
 
-/// The API can be served no longer.
+/// The runtime did not take a socket.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The runtime did not take the socket.
-    #[error("the admin API cannot be served: {0}")]
-    Listen(#[from] io::Error),
-    /// gRPC ended.
-    #[error("the admin API cannot be served: {0}")]
-    Transport(#[from] tonic::transport::Error),
-}
+#[error("the admin API cannot be served: {0}")]
+pub struct ServeError(#[from] io::Error);

@@ -7,13 +7,13 @@ use std::{io, sync::Arc, time::Duration};
 
 use proto::kms::key_management_service_server::KeyManagementServiceServer;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, transport::Server};
+use tonic::Code;
 
 pub use self::{peer::Allowed, plugin::Plugin};
 pub use crate::listen::{BindError, Calls, Socket};
 use crate::{
     config,
-    listen::{self, Boundary, Peers, Place},
+    listen::{self, Boundary, Limits, Peers, Place},
     metrics::{Method, Metrics},
 };
 
@@ -22,16 +22,9 @@ const MAX_REQUEST: usize = 40 << 10;
 const MAX_RESPONSE: usize = 40 << 10;
 /// kube-apiserver has a few calls under way at once; 256 is what it may burst to at a cold start.
 const MAX_STREAMS: u32 = 256;
-/// What is longer is answered by HTTP/2 itself, without a gRPC code; `boundary` refuses far shorter ones.
-const MAX_HEADERS: u32 = 80 << 10;
 /// A stream can hold one request of full size, a connection four that nobody has begun to read.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
-/// A peer that does not answer a ping is gone.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// HTTP/2 rapid reset (CVE-2023-44487): more resets than this waiting close the connection.
-const MAX_PENDING_RESETS: usize = 64;
 
 /// Serves `plugin` on `socket` until `stop`, then finishes the calls that are under way.
 ///
@@ -51,20 +44,12 @@ pub async fn serve(
     let service = KeyManagementServiceServer::new(plugin)
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_RESPONSE);
-    Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-        .http2_keepalive_interval(Some(PING_EVERY))
-        .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .serve_with_incoming_shutdown(
-            Boundary::<_, Method>::new(service, calls, metrics),
-            peers,
-            stop.cancelled_owned(),
-        )
-        .await?;
+    let limits = Limits {
+        streams: MAX_STREAMS,
+        stream_window: STREAM_WINDOW,
+        connection_window: CONNECTION_WINDOW,
+    };
+    listen::serve(peers, limits, Boundary::<_, Method>::new(service, calls, metrics), stop).await;
     Ok(())
 }
 
@@ -93,14 +78,7 @@ impl listen::Method for Method {
     }
 }
 
-/// The socket can be served no longer.
+/// The runtime did not take the socket.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The runtime did not take the socket.
-    #[error("the socket cannot be served: {0}")]
-    Listen(#[from] io::Error),
-    /// gRPC ended.
-    #[error("the socket cannot be served: {0}")]
-    Transport(#[from] tonic::transport::Error),
-}
+#[error("the socket cannot be served: {0}")]
+pub struct ServeError(#[from] io::Error);

@@ -4,6 +4,7 @@
 //! Invariant: whoever has said nothing yet costs no more than a file descriptor, for ten seconds.
 
 mod boundary;
+mod http2;
 mod peer;
 mod socket;
 
@@ -13,5 +14,6 @@ pub use self::{
 };
 pub(crate) use self::{
     boundary::{Boundary, Method},
+    http2::{Limits, serve},
     peer::{Door, Peers},
 };

@@ -7,8 +7,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use http::Extensions;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::{
     TlsAcceptor,
@@ -94,6 +96,10 @@ impl Door for SocketDoor {
         let who = raw.peer_cred().ok().map(|peer| Identity::Uid(peer.uid()));
         std::future::ready(who.map(|who| (raw, who)))
     }
+
+    fn introduce(who: &Identity, extensions: &mut Extensions) {
+        extensions.insert(who.clone());
+    }
 }
 
 /// TCP: a peer is whom its certificate names.
@@ -123,6 +129,7 @@ impl Door for TcpDoor {
     type Stream = Pin<Box<TlsStream<TcpStream>>>;
     type Who = Identity;
     const MAX_CONNECTIONS: usize = MAX_CONNECTIONS;
+    const PING_EVERY: Option<Duration> = Some(Duration::from_secs(30));
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Raw>> {
         self.listener.poll_accept(cx)
@@ -151,6 +158,10 @@ impl Door for TcpDoor {
             };
             Some((Box::pin(stream), who))
         }
+    }
+
+    fn introduce(who: &Identity, extensions: &mut Extensions) {
+        extensions.insert(who.clone());
     }
 }
 

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 const MAX_HEADERS: usize = 8 << 10;
 
 /// What one service's methods are bounded by, and counted as.
-pub(crate) trait Method: Copy + Unpin {
+pub(crate) trait Method: Copy + Send + Unpin + 'static {
     /// Most calls under way, of all peers.
     const MAX_CALLS: usize;
 
@@ -77,20 +77,11 @@ impl<S: Clone, M> Clone for Boundary<S, M> {
     }
 }
 
-impl<S, M: Method> Service<Request<Body>> for Boundary<S, M>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Unpin,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Call<S::Future, M>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl<S: Clone, M: Method> Boundary<S, M> {
+    pub(crate) fn call<B>(&self, request: Request<B>) -> Call<S::Future, M>
+    where
+        S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    {
         let method = M::of_path(request.uri().path());
         let under_way = self.calls.0.fetch_add(1, Ordering::AcqRel);
         let work = if under_way >= M::MAX_CALLS {
@@ -98,7 +89,8 @@ where
         } else if too_long(request.headers()) {
             Err("the headers are longer than 8 KiB")
         } else {
-            Ok(self.inner.call(request))
+            // Ready at all times, as every service that tonic generates.
+            Ok(self.inner.clone().call(request))
         };
         let record = Record {
             method,

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use http::Extensions;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -13,7 +14,6 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 use tokio_stream::Stream;
-use tonic::transport::server::Connected;
 use tracing::{error, warn};
 
 use crate::metrics::{Metrics, Refused};
@@ -35,6 +35,8 @@ pub(crate) trait Door: Send + Unpin + 'static {
     type Who: Clone + Send + Sync + Unpin + 'static;
     /// Most connections at once.
     const MAX_CONNECTIONS: usize;
+    /// How often a silent peer is asked whether it is there; a unix socket needs no asking, the kernel says when a peer is gone.
+    const PING_EVERY: Option<Duration> = None;
 
     /// The next connection.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Raw>>;
@@ -47,6 +49,9 @@ pub(crate) trait Door: Send + Unpin + 'static {
         &self,
         raw: Self::Raw,
     ) -> impl Future<Output = Option<(Self::Stream, Self::Who)>> + Send + 'static;
+
+    /// Puts beside a call what its service wants to know of the peer.
+    fn introduce(who: &Self::Who, extensions: &mut Extensions);
 }
 
 /// The connections that are admitted, one after the other.
@@ -85,12 +90,12 @@ impl<D: Door> Peers<D> {
 }
 
 impl<D: Door> Stream for Peers<D> {
-    type Item = io::Result<Peer<D::Stream, D::Who>>;
+    type Item = Peer<D::Stream, D::Who>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while let Poll::Ready(Some(ended)) = self.silent.poll_join_next(cx) {
             if let Ok(Some(peer)) = ended {
-                return Poll::Ready(Some(Ok(peer)));
+                return Poll::Ready(Some(peer));
             }
         }
         loop {
@@ -124,6 +129,13 @@ pub(crate) struct Peer<S, W> {
     _place: OwnedSemaphorePermit,
     /// What was read already and not handed on yet.
     begun: &'static [u8],
+}
+
+impl<S, W: Clone> Peer<S, W> {
+    /// Who is at the other end.
+    pub(crate) fn who(&self) -> W {
+        self.who.clone()
+    }
 }
 
 /// Waits until the peer has introduced itself and says that it speaks HTTP/2: one that is silent, or that says something else,
@@ -184,13 +196,5 @@ impl<S: AsyncWrite + Unpin, W: Unpin> AsyncWrite for Peer<S, W> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl<S, W: Clone + Send + Sync + 'static> Connected for Peer<S, W> {
-    type ConnectInfo = W;
-
-    fn connect_info(&self) -> W {
-        self.who.clone()
     }
 }
