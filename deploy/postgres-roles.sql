@@ -8,7 +8,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'strongroom_owner') THEN
         CREATE ROLE strongroom_owner LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
     END IF;
-    -- What strongroomd connects as. It can delete no row but reports, and change no table, and sees the rows of one cluster at a time.
+    -- What strongroomd connects as. It can delete no row but reports and what a destruction leaves behind, and change no table, and sees the rows of one cluster at a time.
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'strongroom') THEN
         CREATE ROLE strongroom LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
     END IF;
@@ -34,8 +34,10 @@ BEGIN
         GRANT UPDATE (released_by, released_at, mac) ON holds TO strongroom;
         GRANT UPDATE (to_version, activated, converged, state, ended, outcome, mac) ON runs TO strongroom;
         GRANT UPDATE (joined, removed_by, removed_at, mac) ON replicas TO strongroom;
-        -- What a replica said before it left goes when it joins again: the only rows that are ever deleted.
+        -- What a replica said before it left goes when it joins again: beside the bundles of before a destruction the only rows
+        -- that are ever deleted.
         GRANT UPDATE (at, generation, bundle, serving, tested, mac), DELETE ON reports TO strongroom;
+        GRANT DELETE ON bundles TO strongroom;
         GRANT UPDATE (holder, epoch, until) ON leases TO strongroom;
     END IF;
     -- … and the versions of the schema are only looked at.

@@ -22,6 +22,7 @@ mod adopt;
 mod apiserver;
 mod control;
 mod controller;
+mod notes;
 mod plan;
 mod policy;
 mod runner;

@@ -146,10 +146,7 @@ impl Draft {
         }
         let (versions, holds) = (seal!(self.versions), seal!(self.holds));
         let (runs, replicas) = (seal!(self.runs), seal!(self.replicas));
-        replace(&mut rows.versions, &versions, |row| row.id.version());
-        replace(&mut rows.holds, &holds, |row| row.id);
-        replace(&mut rows.runs, &runs, |row| row.id);
-        replace(&mut rows.replicas, &replicas, |row| row.id);
+        rows.put(&versions, &holds, &runs, &replicas);
 
         let all: Vec<_> = rows.versions.iter().map(bundled).collect();
         let bundle = if all == published && self.above == 0 {
@@ -210,20 +207,6 @@ impl Draft {
             audit,
             checkpoint,
         })
-    }
-}
-
-/// Puts `new` rows in the place of those with the same key, and keeps the order.
-fn replace<R: Clone, K: Ord>(rows: &mut Vec<R>, new: &[R], key: impl Fn(&R) -> K) {
-    for row in new {
-        match rows.binary_search_by_key(&key(row), &key) {
-            Ok(at) => {
-                if let Some(old) = rows.get_mut(at) {
-                    *old = row.clone();
-                }
-            }
-            Err(at) => rows.insert(at, row.clone()),
-        }
     }
 }
 

@@ -30,6 +30,8 @@ use super::{
 
 /// How long a connection of the pool is waited for.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// A connection that nobody used for longer is asked whether it is well before somebody does.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection that comes back to the pool may take to say that it is well.
 const WELL: Duration = Duration::from_secs(2);
 /// What the server ends by itself. Nothing of ours takes a second.
@@ -142,6 +144,11 @@ impl PostgresLedger {
         unsigned("now()", now.try_get("now").map_err(failed)?)
     }
 
+    /// The server has one, and each statement asks it.
+    fn own_clock(&self) -> Option<u64> {
+        None
+    }
+
     /// The statement triggers of the schema notify.
     fn rung(&self) {}
 
@@ -205,7 +212,7 @@ ledger!(
     PostgresLedger,
     Postgres,
     // By the clock of this very statement, and nobody takes the lease before this transaction has ended.
-    "until > greatest($16, floor(extract(epoch FROM clock_timestamp()))::bigint) FOR SHARE"
+    "until > greatest($16::bigint, floor(extract(epoch FROM clock_timestamp()))::bigint) FOR SHARE"
 );
 
 impl std::fmt::Debug for PostgresLedger {
@@ -228,6 +235,16 @@ async fn pool(
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(ACQUIRE)
+        // One that was used a moment ago is not asked how it is.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_release(|connection, _| {
             Box::pin(async move {
                 match timeout(WELL, connection.ping()).await {

@@ -7,7 +7,7 @@ use envelope::{
     bundle::{State, Version, WrappedLedgerKey, encode_wraps},
 };
 
-use super::{ClusterId, Entry, History, Lease, state::contents};
+use super::{Change, ClusterId, Entry, History, Lease, state::contents};
 
 /// Length of a MAC in bytes.
 type Mac = [u8; Row::MAC_LEN];
@@ -272,6 +272,51 @@ pub struct Dump {
     pub history: History,
     /// The whole audit chain.
     pub audit: Vec<(Record, Hash)>,
+}
+
+impl Rows {
+    /// Makes of these rows, on which `change` was planned, those that it leaves. Reports, the lease and the clock stay as they
+    /// were read.
+    pub fn apply(&mut self, change: &Change) {
+        self.put(&change.versions, &change.holds, &change.runs, &change.replicas);
+        self.head = change.head.clone();
+        if let Some(bundle) = &change.bundle {
+            self.bundle = bundle.clone();
+        }
+        if let Some(last) = change.audit.last() {
+            self.last_audit = Some(last.clone());
+        }
+        if let Some(checkpoint) = &change.checkpoint {
+            self.last_checkpoint = Some(checkpoint.clone());
+        }
+    }
+
+    /// Puts rows in the place of those with the same key, and keeps the order.
+    pub(super) fn put(
+        &mut self,
+        versions: &[VersionRow],
+        holds: &[HoldRow],
+        runs: &[RunRow],
+        replicas: &[ReplicaRow],
+    ) {
+        replace(&mut self.versions, versions, |row| row.id.version());
+        replace(&mut self.holds, holds, |row| row.id);
+        replace(&mut self.runs, runs, |row| row.id);
+        replace(&mut self.replicas, replicas, |row| row.id);
+    }
+}
+
+fn replace<R: Clone, K: Ord>(rows: &mut Vec<R>, new: &[R], key: impl Fn(&R) -> K) {
+    for row in new {
+        match rows.binary_search_by_key(&key(row), &key) {
+            Ok(at) => {
+                if let Some(old) = rows.get_mut(at) {
+                    *old = row.clone();
+                }
+            }
+            Err(at) => rows.insert(at, row.clone()),
+        }
+    }
 }
 
 impl Dump {

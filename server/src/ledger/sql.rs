@@ -144,8 +144,8 @@ pub(super) fn named(place: &str, advice: &str, error: LedgerError) -> LedgerErro
     }
 }
 
-/// Makes a type with `pool`, `cluster`, `begin_read`, `begin_write`, `bounded`, `now`, `rung` and `wait` a
-/// [`Ledger`](super::Ledger). `$holds` ends the condition that a lease still holds; `$16` in it is `now`.
+/// Makes a type with `pool`, `cluster`, `begin_read`, `begin_write`, `bounded`, `now`, `own_clock`, `rung` and `wait` a
+/// [`Ledger`](super::Ledger). `$holds` ends the condition that a lease still holds; `$16` in it is `own_clock`.
 macro_rules! ledger {
     ($ledger:ty, $db:ty, $holds:literal) => {
         #[async_trait::async_trait]
@@ -204,6 +204,9 @@ macro_rules! ledger {
                 let mut tx = self.begin_write().await?;
                 self.move_head(&mut tx, change).await?;
                 self.put_rows(&mut tx, &change.ring, Written::of(change)).await?;
+                if change.versions.iter().any(|row| row.state == State::Destroyed) {
+                    self.forget(&mut tx, change).await?;
+                }
                 tx.commit().await.map_err(failed)?;
                 self.rung();
                 Ok(())
@@ -397,7 +400,6 @@ macro_rules! ledger {
                 tx: &mut <$db as Database>::Connection,
                 change: &Change,
             ) -> Result<(), LedgerError> {
-                let now = self.now(tx).await?;
                 let (holder, epoch) =
                     change.lease.as_ref().map_or((String::new(), 0), |lease| (lease.holder.clone(), lease.epoch));
                 let update = sqlx::query::<$db>(
@@ -411,7 +413,7 @@ macro_rules! ledger {
                     .bind(signed(change.planned_on))
                     .bind(holder.clone())
                     .bind(signed(epoch))
-                    .bind(signed(now))
+                    .bind(self.own_clock().map(signed))
                     .bind(change.planned_on_mac.to_vec())
                     .execute(&mut *tx)
                     .await
@@ -419,7 +421,7 @@ macro_rules! ledger {
                 if moved.rows_affected() == 1 {
                     return Ok(());
                 }
-                let lease = self.read_lease(tx).await?;
+                let (lease, now) = (self.read_lease(tx).await?, self.now(tx).await?);
                 let holds = lease.is_some_and(|lease| {
                     lease.holder == holder && lease.epoch == epoch && lease.until > now
                 });
@@ -427,6 +429,22 @@ macro_rules! ledger {
                     Some(lease) if !holds => LedgerError::Fenced { epoch: lease.epoch },
                     _ => LedgerError::Moved { planned_on: change.planned_on },
                 })
+            }
+
+            /// Older bundles carry what was destroyed, wrapped.
+            async fn forget(
+                &self,
+                tx: &mut <$db as Database>::Connection,
+                change: &Change,
+            ) -> Result<(), LedgerError> {
+                sqlx::query::<$db>("DELETE FROM bundles WHERE cluster = $1 AND ring = $2 AND generation < $3")
+                    .bind(self.cluster.0.to_vec())
+                    .bind(change.ring.as_str().to_owned())
+                    .bind(signed(change.head.generation))
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)?;
+                Ok(())
             }
 
             fn bind_head<'q>(

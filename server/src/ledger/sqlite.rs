@@ -67,6 +67,8 @@ impl SqliteLedger {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What is deleted is overwritten: a destroyed key must not stay in a free page.
+            .pragma("secure_delete", "ON")
             .busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new().max_connections(2).acquire_timeout(BUSY);
         let place = path.display().to_string();
@@ -116,6 +118,10 @@ impl SqliteLedger {
     #[expect(clippy::unused_async, reason = "the other database has to be asked")]
     async fn now(&self, _: &mut <Sqlite as Database>::Connection) -> Result<u64, LedgerError> {
         Ok(self.clock.now())
+    }
+
+    fn own_clock(&self) -> Option<u64> {
+        Some(self.clock.now())
     }
 
     /// The embedded database bounds itself: nobody is waited for longer than [`BUSY`].

@@ -6,7 +6,10 @@ use envelope::{
     bundle::{State as VersionState, UnverifiedBundle, Version},
 };
 
-use super::rows::{HoldRow, Place, ReplicaRow, ReportRow, Rows, RunRow, VersionRow};
+use super::{
+    Change,
+    rows::{HoldRow, Place, ReplicaRow, ReportRow, Rows, RunRow, VersionRow},
+};
 
 /// Rows that were verified: every MAC, that none is missing and none is an old copy, that the newest bundle says what the
 /// rows say, and where the audit chain ends. What plans are made on.
@@ -62,6 +65,23 @@ impl State {
         checkpoint_is_ours(&rows, key)?;
         let digest = sha256(&rows.bundle.bytes);
         Ok(Self { rows, bundle, digest })
+    }
+
+    /// What `change`, which was planned on this state and committed, makes of it, without reading it again.
+    ///
+    /// # Errors
+    /// [`Tampered`], where it was planned on another state.
+    pub fn after(self, change: &Change, key: &LedgerKey) -> Result<Self, Tampered> {
+        let mut rows = self.rows;
+        rows.apply(change);
+        Self::verify(rows, key)
+    }
+
+    /// The same, `seconds` later by the ledger's clock.
+    #[must_use]
+    pub fn later(mut self, seconds: u64) -> Self {
+        self.rows.now = self.rows.now.saturating_add(seconds);
+        self
     }
 
     /// The newest bundle.

@@ -1,14 +1,18 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use envelope::{
     Context, LedgerKey, Purpose, RingName,
     audit::{Checkpoint, Hash, Record, START},
 };
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 use super::{
-    Act, Control, ControlError, Observed, Planned, Policy, Scraper, adopt, plan, succeeds,
+    Act, Control, ControlError, Observed, Planned, Policy, Scraper, adopt, notes::Notes, plan,
+    succeeds,
 };
 use crate::{
     keyring::Keyring,
@@ -38,6 +42,9 @@ pub struct Controller {
     key: OnceCell<Arc<LedgerKey>>,
     /// What signs checkpoints of this cluster.
     public_key: [u8; 32],
+    /// What our last change left, and when: a record that changes no row is planned on it without reading the ring again.
+    left: Mutex<Option<(State, Instant)>>,
+    notes: Notes,
     policy: Policy,
     scraper: Scraper,
 }
@@ -54,6 +61,8 @@ impl Controller {
             away: RwLock::new("it was not asked yet".into()),
             key: OnceCell::new(),
             public_key: [0; 32],
+            left: Mutex::default(),
+            notes: Notes::default(),
             policy: Policy::by_hand(),
             scraper: Scraper::default(),
         }
@@ -173,12 +182,33 @@ impl Controller {
     }
 
     /// Records what changes no row.
-    async fn note(&self, entry: &Entry) -> Result<(), ControlError> {
+    async fn note(&self, entry: Entry) -> Result<(), ControlError> {
+        self.notes.record(entry, async |entries| self.write_notes(entries).await).await
+    }
+
+    async fn write_notes(&self, entries: &[Entry]) -> Result<(), ControlError> {
+        let record =
+            |draft: &mut Draft| entries.iter().cloned().for_each(|entry| draft.record(entry));
+        let left = self.left().take();
+        if let Some((state, since)) = left {
+            let seconds = since.elapsed().as_secs();
+            let mut draft = Draft::new(&state.later(seconds), None);
+            record(&mut draft);
+            match self.commit_at(draft, since + Duration::from_secs(seconds)).await {
+                // Somebody else wrote since.
+                Err(ControlError::Ledger(LedgerError::Moved { .. })) => {}
+                outcome => return outcome,
+            }
+        }
         self.change(|draft| {
-            draft.record(entry.clone());
+            record(draft);
             Ok(())
         })
         .await
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<(State, Instant)>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every record of the audit chain of `state`.
@@ -199,12 +229,20 @@ impl Controller {
     /// # Errors
     /// [`ControlError`].
     pub async fn commit(&self, draft: Draft) -> Result<(), ControlError> {
+        self.commit_at(draft, Instant::now()).await
+    }
+
+    /// The same for a draft whose state has the time of `since`.
+    async fn commit_at(&self, draft: Draft, since: Instant) -> Result<(), ControlError> {
         if draft.is_empty() {
             return Ok(());
         }
         let key = self.key(&draft.state().cluster).await?;
+        let state = draft.state().clone();
         let change: Change = draft.seal(&key)?;
-        Ok(self.ledger()?.commit(&change).await?)
+        self.ledger()?.commit(&change).await?;
+        *self.left() = state.after(&change, &key).ok().map(|state| (state, since));
+        Ok(())
     }
 
     /// Looks at the whole audit chain of `state`, which by itself only vouches for its end.
@@ -303,7 +341,7 @@ impl Control for Controller {
         };
         let entry =
             Entry { actor: actor.into(), action: "api.denied", subject: action.into(), detail };
-        self.note(&entry).await
+        self.note(entry).await
     }
 
     async fn audit(&self, after: u64, limit: u32) -> Result<Vec<(Record, Hash)>, ControlError> {
@@ -325,7 +363,7 @@ impl Control for Controller {
             subject: self.ring.to_string(),
             detail: "keys as the roots wrapped them".into(),
         };
-        self.note(&entry).await?;
+        self.note(entry).await?;
         let state = Self::state(self).await?;
         let mut history = self.ledger()?.history(&self.ring).await?;
         history.bundles.retain(|bundle| bundle.generation <= state.head.generation);
@@ -347,7 +385,7 @@ impl Control for Controller {
             subject: self.ring.to_string(),
             detail: format!("bundle generation {}", state.head.generation),
         };
-        self.note(&entry).await?;
+        self.note(entry).await?;
         Self::state(self).await
     }
 

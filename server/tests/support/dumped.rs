@@ -5,8 +5,7 @@ use envelope::{
     bundle::{State as VersionState, Version, WrappedLedgerKey},
 };
 use strongroomd::ledger::{
-    ActivationRow, Change, ClusterId, Draft, Dump, Entry, HoldRow, ReplicaRow, ReportRow, Rows,
-    RunRow, RunState, State,
+    ClusterId, Draft, Dump, Entry, HoldRow, ReplicaRow, ReportRow, Rows, RunRow, RunState, State,
 };
 
 /// When the ring was made.
@@ -142,31 +141,11 @@ pub(crate) fn change(dump: &mut Dump, plan: impl FnOnce(&mut Draft)) {
     let state = State::verify(dump.rows.clone(), &ledger_key()).unwrap();
     let mut draft = Draft::new(&state, None);
     plan(&mut draft);
-    let Change {
-        head, versions, holds, runs, replicas, activation, bundle, audit, checkpoint, ..
-    } = draft.seal(&ledger_key()).unwrap();
-    let rows = &mut dump.rows;
-    rows.head = head;
-    put(&mut rows.versions, versions, |row| u64::from(row.id.version()));
-    put(&mut rows.holds, holds, |row| row.id);
-    put(&mut rows.runs, runs, |row| row.id);
-    put(&mut rows.replicas, replicas, |row| row.id);
-    if let Some(bundle) = bundle {
-        rows.bundle = bundle.clone();
-        dump.history.bundles.push(bundle);
-    }
-    dump.history.activations.extend::<Option<ActivationRow>>(activation);
-    dump.audit.extend(audit);
-    rows.last_audit = dump.audit.last().cloned();
-    dump.history.checkpoints.extend(checkpoint);
-    rows.last_checkpoint = dump.history.checkpoints.last().cloned();
+    let change = draft.seal(&ledger_key()).unwrap();
+    dump.rows.apply(&change);
+    dump.history.bundles.extend(change.bundle);
+    dump.history.activations.extend(change.activation);
+    dump.audit.extend(change.audit);
+    dump.history.checkpoints.extend(change.checkpoint);
     State::verify(dump.rows.clone(), &ledger_key()).unwrap();
-}
-
-fn put<R>(rows: &mut Vec<R>, new: Vec<R>, key: impl Fn(&R) -> u64) {
-    for row in new {
-        rows.retain(|old| key(old) != key(&row));
-        rows.push(row);
-    }
-    rows.sort_by_key(key);
 }

@@ -61,21 +61,7 @@ impl Ring {
     /// Writes a draft, as a ledger would.
     pub(crate) fn write(&mut self, draft: Draft) -> Change {
         let change = draft.seal(&self.key).unwrap();
-        let rows = &mut self.rows;
-        replace(&mut rows.versions, &change.versions, |row| u64::from(row.id.version()));
-        replace(&mut rows.holds, &change.holds, |row| row.id);
-        replace(&mut rows.runs, &change.runs, |row| row.id);
-        replace(&mut rows.replicas, &change.replicas, |row| row.id);
-        if let Some(bundle) = &change.bundle {
-            rows.bundle = bundle.clone();
-        }
-        if let Some(last) = change.audit.last() {
-            rows.last_audit = Some(last.clone());
-        }
-        if let Some(checkpoint) = &change.checkpoint {
-            rows.last_checkpoint = Some(checkpoint.clone());
-        }
-        rows.head = change.head.clone();
+        self.rows.apply(&change);
         change
     }
 
@@ -169,12 +155,4 @@ pub(crate) fn version(root: &LocalRoot, number: u32) -> VersionRow {
 
 pub(crate) fn entry(action: &'static str) -> Entry {
     Entry { actor: "setup".into(), action, subject: String::new(), detail: String::new() }
-}
-
-fn replace<R: Clone>(rows: &mut Vec<R>, new: &[R], key: impl Fn(&R) -> u64) {
-    for row in new {
-        rows.retain(|old| key(old) != key(row));
-        rows.push(row.clone());
-    }
-    rows.sort_by_key(key);
 }
