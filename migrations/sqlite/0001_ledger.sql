@@ -233,11 +233,7 @@ CREATE TRIGGER activations_never_changes BEFORE UPDATE ON activations BEGIN SELE
 CREATE TRIGGER bundles_never_changes BEFORE UPDATE ON bundles BEGIN SELECT RAISE(ABORT, 'bundles: append-only'); END;
 CREATE TRIGGER audit_never_goes BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit: nothing is deleted'); END;
 CREATE TRIGGER activations_never_goes BEFORE DELETE ON activations BEGIN SELECT RAISE(ABORT, 'activations: nothing is deleted'); END;
--- With a version that is destroyed go the bundles that carry it; the newest bundle of a ring never goes.
-CREATE TRIGGER bundles_never_goes BEFORE DELETE ON bundles
-WHEN old.generation >= (SELECT generation FROM heads WHERE heads.cluster = old.cluster AND heads.ring = old.ring)
-    OR NOT EXISTS (SELECT 1 FROM versions WHERE versions.cluster = old.cluster AND versions.ring = old.ring AND state = 'destroyed')
-BEGIN SELECT RAISE(ABORT, 'bundles: nothing is deleted but what a destruction leaves behind'); END;
+CREATE TRIGGER bundles_never_goes BEFORE DELETE ON bundles BEGIN SELECT RAISE(ABORT, 'bundles: nothing is deleted'); END;
 CREATE TRIGGER clusters_never_goes BEFORE DELETE ON clusters BEGIN SELECT RAISE(ABORT, 'clusters: nothing is deleted'); END;
 CREATE TRIGGER heads_never_goes BEFORE DELETE ON heads BEGIN SELECT RAISE(ABORT, 'heads: nothing is deleted'); END;
 CREATE TRIGGER versions_never_goes BEFORE DELETE ON versions BEGIN SELECT RAISE(ABORT, 'versions: nothing is deleted'); END;

@@ -157,6 +157,23 @@ pub struct Change {
     pub checkpoint: Option<audit::Checkpoint>,
 }
 
+impl Change {
+    /// Whether records are appended to the audit chain and nothing else changes, by nobody who leads.
+    pub(crate) fn only_records(&self) -> bool {
+        let Self { versions, holds, runs, replicas, activation, bundle, .. } = self;
+        let Self { audit, checkpoint, lease, .. } = self;
+        !audit.is_empty()
+            && versions.is_empty()
+            && holds.is_empty()
+            && runs.is_empty()
+            && replicas.is_empty()
+            && activation.is_none()
+            && bundle.is_none()
+            && checkpoint.is_none()
+            && lease.is_none()
+    }
+}
+
 /// Who may write as the leader, until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {

@@ -144,7 +144,7 @@ pub(super) fn named(place: &str, advice: &str, error: LedgerError) -> LedgerErro
     }
 }
 
-/// Makes a type with `pool`, `cluster`, `begin_read`, `begin_write`, `bounded`, `now`, `own_clock`, `rung` and `wait` a
+/// Makes a type with `pool`, `cluster`, `begin_read`, `begin_write`, `append`, `bounded`, `now`, `own_clock`, `rung` and `wait` a
 /// [`Ledger`](super::Ledger). `$holds` ends the condition that a lease still holds; `$16` in it is `own_clock`.
 macro_rules! ledger {
     ($ledger:ty, $db:ty, $holds:literal) => {
@@ -201,6 +201,9 @@ macro_rules! ledger {
             }
 
             async fn write(&self, change: &Change) -> Result<(), LedgerError> {
+                if change.only_records() && self.append(change).await? {
+                    return Ok(());
+                }
                 let mut tx = self.begin_write().await?;
                 self.move_head(&mut tx, change).await?;
                 self.put_rows(&mut tx, &change.ring, Written::of(change)).await?;

@@ -162,7 +162,7 @@ fn towards(from: VersionState, goal: VersionState) -> Option<VersionState> {
     Some(match (from, goal) {
         (_, Compromised) => Compromised,
         (PreActive, Active) => Active,
-        (PreActive | Active, _) | (Archived, Deactivated) => Deactivated,
+        (PreActive | Active, _) | (Archived | Compromised, Deactivated) => Deactivated,
         (Archived, Destroyed) => DestroyScheduled,
         (DestroyScheduled, Destroyed) => Destroyed,
         (Deactivated | DestroyScheduled | Compromised | Archived | Destroyed, _) => Archived,

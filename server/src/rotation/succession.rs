@@ -71,8 +71,9 @@ pub(super) fn leads_to(from: State, to: State) -> bool {
         (PreActive, _) => true,
         (Active, to) => to != PreActive,
         // These go to and fro among themselves.
-        (Deactivated | Archived | DestroyScheduled, to) => !matches!(to, PreActive | Active),
-        (Compromised, to) => matches!(to, Compromised | Archived | DestroyScheduled | Destroyed),
+        (Deactivated | Archived | DestroyScheduled | Compromised, to) => {
+            !matches!(to, PreActive | Active)
+        }
         (Destroyed, to) => to == Destroyed,
     }
 }

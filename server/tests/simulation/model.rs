@@ -82,6 +82,7 @@ fn is_transition(from: State, to: State) -> bool {
             | (Active, Deactivated)
             | (Deactivated, Archived)
             | (Archived, Deactivated | DestroyScheduled)
+            | (Compromised, Deactivated | Archived)
             | (DestroyScheduled, Archived | Destroyed)
     ) || (to == Compromised && from != Destroyed)
 }

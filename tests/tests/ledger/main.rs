@@ -5,6 +5,7 @@
 mod conformance;
 mod interrupted;
 mod leaders;
+mod older;
 mod schema;
 mod support;
 mod tampering;

@@ -10,13 +10,13 @@ use envelope::bundle::State as VersionState;
 use strongroomd::{
     ledger::{
         Change, Destruction, Draft, HeadRow, HoldRow, Ledger, LedgerError, PostgresLedger,
-        PostgresOptions, ReplicaRow, Rows, RunRow, SqliteLedger, State, VersionRow,
+        PostgresOptions, ReplicaRow, Rows, RunRow, SqliteLedger, VersionRow,
     },
     rotation::Act,
 };
 use testbed::folder::Folder;
 
-use crate::support::{A, B, Database, Made, SetClock, entry, make, ring};
+use crate::support::{A, B, Database, Made, SetClock, entry, make, ring, roles};
 
 /// As whoever owns the database writes it: a statement, and a part of the refusal.
 const REFUSED: &[(&str, &str)] = &[
@@ -90,17 +90,7 @@ fn rules_hold_whoever_writes() -> Result<()> {
     testbed::run(async {
         for database in Database::both().await? {
             fill(&database).await?;
-            for (statement, refusal) in REFUSED {
-                let refused = database.sql(statement).err();
-                let refused = refused.unwrap_or_else(|| panic!("{}: {statement}", database.name()));
-                // The two word a violated constraint differently.
-                let found = refused.to_lowercase();
-                assert!(
-                    found.contains(&refusal.to_lowercase()),
-                    "{}: {statement}: {refused}",
-                    database.name()
-                );
-            }
+            refuses_all(&database);
             let ledger = database.open(A).await?;
             assert!(ledger.read(&ring()).await?.is_some());
         }
@@ -108,8 +98,23 @@ fn rules_hold_whoever_writes() -> Result<()> {
     })
 }
 
+/// Tries each of [`REFUSED`] on what [`fill`] made.
+fn refuses_all(database: &Database) {
+    for (statement, refusal) in REFUSED {
+        let refused = database.sql(statement).err();
+        let refused = refused.unwrap_or_else(|| panic!("{}: {statement}", database.name()));
+        // The two word a violated constraint differently.
+        let found = refused.to_lowercase();
+        assert!(
+            found.contains(&refusal.to_lowercase()),
+            "{}: {statement}: {refused}",
+            database.name()
+        );
+    }
+}
+
 /// Versions 1 active, 2 deactivated, 3 pre-active, all under a hold; a cancelled run and an open one; a checkpoint.
-async fn fill(database: &Database) -> Result<()> {
+async fn fill(database: &Database) -> Result<Made> {
     let ledger = database.open(A).await?;
     let made = make(A);
     ledger.create(&made.dump).await?;
@@ -138,7 +143,7 @@ async fn fill(database: &Database) -> Result<()> {
     .await;
     made.change(&*ledger, |draft| draft.checkpoint()).await;
     ledger.lease("cp-1/a").await?;
-    Ok(())
+    Ok(made)
 }
 
 #[test]
@@ -169,7 +174,7 @@ const STEPS: &[(VersionState, &[VersionState])] = {
         (Deactivated, &[Archived, Compromised]),
         (Archived, &[Deactivated, DestroyScheduled, Compromised]),
         (DestroyScheduled, &[Archived, Destroyed, Compromised]),
-        (Compromised, &[Archived, DestroyScheduled]),
+        (Compromised, &[Deactivated, Archived]),
         (Destroyed, &[]),
     ]
 };
@@ -398,51 +403,53 @@ fn the_role_of_the_daemons_can_neither_delete_nor_change_tables_nor_see_other_cl
 }
 
 #[test]
-fn an_older_schema_with_data_is_migrated_once_and_a_newer_one_is_refused() -> Result<()> {
+fn each_older_schema_with_data_is_migrated_once_and_a_newer_one_is_refused() -> Result<()> {
     testbed::run(async {
         for database in Database::both().await? {
-            let ledger = database.open(A).await?;
-            let made = make(A);
-            ledger.create(&made.dump).await?;
-            drop(ledger);
-            // As it was after the first step.
-            database
-                .sql("DROP TABLE checkpoints;; DELETE FROM _sqlx_migrations WHERE version = 2")
-                .unwrap();
-            match &database {
-                Database::Sqlite { .. } => {
-                    let (one, other) = tokio::join!(database.open(A), database.open(A));
-                    drop((one?, other?));
+            let made = fill(&database).await?;
+            let newest = database.steps()?.len();
+            let number = i64::try_from(newest)?;
+            for step in 1..newest {
+                let older = database.older(step)?;
+                match &older {
+                    Database::Sqlite { .. } => {
+                        let (one, other) = tokio::join!(older.open(A), older.open(A));
+                        drop((one?, other?));
+                    }
+                    Database::Postgres { .. } => {
+                        let refused =
+                            PostgresLedger::open(&older.options("strongroom"), A).await.err();
+                        let Some(LedgerError::SchemaOlder { found, needed }) = refused else {
+                            panic!("step {step}: {refused:?}")
+                        };
+                        assert_eq!((found, needed), (i64::try_from(step)?, number));
+                        let owner = older.options("strongroom_owner");
+                        let (one, other) = tokio::join!(
+                            PostgresLedger::migrate(&owner),
+                            PostgresLedger::migrate(&owner)
+                        );
+                        one.and(other)?;
+                        older.sql(&roles()?).unwrap();
+                    }
                 }
-                Database::Postgres { .. } => {
-                    let refused =
-                        PostgresLedger::open(&database.options("strongroom"), A).await.err();
-                    assert!(
-                        matches!(refused, Some(LedgerError::SchemaOlder { found: 1, needed: 2 })),
-                        "{refused:?}"
-                    );
-                    let owner = database.options("strongroom_owner");
-                    let (one, other) = tokio::join!(
-                        PostgresLedger::migrate(&owner),
-                        PostgresLedger::migrate(&owner)
-                    );
-                    one.and(other)?;
-                }
+                let applied = older.sql("SELECT count(*) FROM _sqlx_migrations").unwrap();
+                assert_eq!(applied.trim(), newest.to_string());
+                let ledger = older.open(A).await?;
+                made.change(&*ledger, |draft| {
+                    draft.record(entry("migrated"));
+                    draft.checkpoint();
+                })
+                .await;
+                made.state(&*ledger).await;
+                refuses_all(&older);
             }
-            let applied = database.sql("SELECT count(*) FROM _sqlx_migrations").unwrap();
-            assert_eq!(applied.trim(), "2");
-            let rows = database.open(A).await?.read(&ring()).await?.unwrap();
-            State::verify(rows, &made.key)?;
 
             let newer = "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
                 SELECT 99, 'later', installed_on, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
             database.sql(newer).unwrap();
-            let refused = database.open(A).await.unwrap_err();
-            let refused: LedgerError = refused.downcast()?;
-            assert!(
-                matches!(refused, LedgerError::SchemaNewer { found: 99, needed: 2 }),
-                "{refused}"
-            );
+            let refused: LedgerError = database.open(A).await.unwrap_err().downcast()?;
+            let LedgerError::SchemaNewer { found, needed } = refused else { panic!("{refused}") };
+            assert_eq!((found, needed), (99, number));
         }
         Ok(())
     })
@@ -461,7 +468,7 @@ fn an_empty_database_is_told_from_one_that_may_not_be_looked_at() -> Result<()> 
         database.sql(empty).unwrap();
         let older = open().await;
         assert!(
-            matches!(older, Some(LedgerError::SchemaOlder { found: 0, needed: 2 })),
+            matches!(older, Some(LedgerError::SchemaOlder { found: 0, needed: 3 })),
             "{older:?}"
         );
         Ok(())

@@ -192,7 +192,7 @@ fn fresh_name() -> String {
     format!("ledger_{}", NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-fn roles() -> Result<String> {
+pub(crate) fn roles() -> Result<String> {
     Ok(fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/postgres-roles.sql"))?)
 }
 
