@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    contender::{Contender, Home},
+    contender::{Contender, Home, Ledger},
     drive::{Method, Shape},
     echo::{self, RuntimeShape},
     life, output,
@@ -42,6 +42,8 @@ const EXAMPLES: &str = "Examples:
       load --server zeroizing=target/release/echo-zeroizing
   runtime shapes of the bare server:
       load --echo current-thread --echo multi-thread:2 --echo sharded:2 --server ''
+  strongroomd at rest, and while it rotates:
+      load --rotating --method decrypt --no-life
   a server that already runs:
       load --server theirs=/run/kms/plugin.sock";
 
@@ -51,6 +53,9 @@ struct Load {
     /// May be repeated. Without it: strongroomd beside this program; with '': none.
     #[arg(long, value_name = "NAME=PATH [ARGUMENT]...")]
     server: Vec<String>,
+    /// Measure two of strongroomd with a ledger in SQLite instead: one at rest, and one that rotates all the time while it is driven.
+    #[arg(long, conflicts_with_all = ["server", "echo", "kube_client"])]
+    rotating: bool,
     /// Runtime of the bare server: current-thread, multi-thread:N, sharded:N. May be repeated; the first is the baseline of all ratios.
     #[arg(long, value_name = "RUNTIME", default_value = "current-thread")]
     echo: Vec<RuntimeShape>,
@@ -166,7 +171,15 @@ fn contenders(load: &Load) -> Result<Vec<Contender>> {
         name: format!("echo {shape}"),
         path: own.clone(),
         arguments: vec!["--runtime".to_owned(), shape.to_string()],
+        ledger: None,
     };
+    if load.rotating {
+        let ours = |name: &str, ledger| {
+            let ours = strongroomd(&own)?;
+            anyhow::Ok(Contender { name: name.to_owned(), ledger: Some(ledger), ..ours })
+        };
+        return Ok(vec![ours("at rest", Ledger::AtRest)?, ours("rotating", Ledger::Rotating)?]);
+    }
     let mut all: Vec<Contender> = load.echo.iter().map(echo).collect();
     if load.server.is_empty() {
         all.push(strongroomd(&own)?);
@@ -184,7 +197,7 @@ fn strongroomd(own: &Path) -> Result<Contender> {
         "{} does not exist: build it with `cargo build --release --bin strongroomd`, or name another with --server NAME=PATH",
         path.display()
     );
-    Ok(Contender { name: "strongroomd".to_owned(), path, arguments: Vec::new() })
+    Ok(Contender { name: "strongroomd".to_owned(), path, arguments: Vec::new(), ledger: None })
 }
 
 #[cfg(test)]

@@ -22,6 +22,17 @@ pub(crate) struct Contender {
     pub(crate) path: PathBuf,
     /// Appended to `serve --config FILE`.
     pub(crate) arguments: Vec<String>,
+    /// Whether it has a ledger, and what happens there while it is driven.
+    pub(crate) ledger: Option<Ledger>,
+}
+
+/// What happens in the ledger of a contender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ledger {
+    /// Nothing.
+    AtRest,
+    /// One rotation after the other.
+    Rotating,
 }
 
 impl Contender {
@@ -38,7 +49,8 @@ impl Contender {
         let socket = dir.path().join("kms.sock");
         let config = dir.path().join("config.toml");
         fs::create_dir(dir.path().join("bundle"))?;
-        fs::write(&config, configuration(dir.path(), &socket))?;
+        let ledger = self.ledger.map(|_| ledger(dir.path())).unwrap_or_default();
+        fs::write(&config, configuration(dir.path(), &socket) + &ledger)?;
         // Absolute, as a name without a slash would be looked for in PATH.
         let program = fs::canonicalize(&self.path)?;
         let init = Command::new(&program).arg("init").arg("--config").arg(&config).output();
@@ -73,6 +85,7 @@ impl FromStr for Contender {
             name: name.to_owned(),
             path: path.into(),
             arguments: words.map(str::to_owned).collect(),
+            ledger: None,
         })
     }
 }
@@ -107,6 +120,11 @@ impl Home {
         })?;
         let pid = Pid::from_child(&child);
         Ok(Live { pid, child: Some(child) })
+    }
+
+    /// The socket of its admin API, where it has a ledger.
+    pub(crate) fn admin(&self) -> PathBuf {
+        self.dir.path().join("admin.sock")
     }
 
     /// Size of the program in bytes; a server that somebody else runs has none that we know of.
@@ -181,5 +199,15 @@ fn configuration(dir: &Path, socket: &Path) -> String {
         "[kms]\nsocket = \"{socket}\"\nallow_uids = [{uid}]\n\n\
          [bundle]\ndir = \"{dir}/bundle\"\n\n\
          [[roots]]\nkind = \"local\"\nfile = \"{dir}/root.key\"\n"
+    )
+}
+
+/// Runs end as soon as they can.
+fn ledger(dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "\n[ledger]\nfile = \"{dir}/ledger.db\"\nreplica = \"measured\"\n\n\
+         [rotation]\nconverge_after = \"1s\"\n\n\
+         [api]\nsocket = \"{dir}/admin.sock\"\n"
     )
 }

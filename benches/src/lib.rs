@@ -16,5 +16,6 @@ mod output;
 mod placement;
 mod process;
 mod report;
+mod rotations;
 mod rounds;
 mod wire;

@@ -5,12 +5,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    contender::{Home, Live},
+    contender::{Home, Ledger, Live},
     drive::{Method, Sample, Script, Shape, drive},
     kube_client,
     life::first_status,
     output,
     placement::Placement,
+    rotations::rotate,
 };
 
 /// What to measure.
@@ -113,9 +114,23 @@ async fn one(
     shape: Shape,
 ) -> Result<Sample> {
     let (socket, pid, stretch) = (&home.socket, live.pid(), plan.stretch);
-    let driven = match &plan.kube_client {
-        None => drive(socket, pid, script, shape, stretch).await,
-        Some(program) => kube_client::drive(program, socket, pid, method, shape, stretch),
+    let driven = async {
+        match &plan.kube_client {
+            None => drive(socket, pid, script, shape, stretch).await,
+            Some(program) => kube_client::drive(program, socket, pid, method, shape, stretch),
+        }
+    };
+    let admin = home.admin();
+    let driven = if home.contender.ledger == Some(Ledger::Rotating) {
+        tokio::select! {
+            driven = driven => driven,
+            ended = rotate(&admin) => match ended {
+                Ok(never) => match never {},
+                Err(error) => Err(error.context("a rotation")),
+            },
+        }
+    } else {
+        driven.await
     };
     if driven.is_err() {
         live.ensure_alive().with_context(|| home.last_words())?;
