@@ -18,7 +18,8 @@ pub(crate) const EXAMPLES: &str = "\
 The life of a key version:
   pre_active → active → deactivated → archived → destroy_scheduled → destroyed
   A rotation takes a version to active; the one before becomes deactivated, and still decrypts.
-  archive, restore, destroy and cancel-destroy do the rest, by hand.
+  archive, restore, destroy and cancel-destroy do the rest, by hand. compromise closes a version
+  that somebody else may have: first replace it (rotate start --compromised) and rewrite what it encrypts.
 
 Examples:
   strongroom keys list
@@ -44,7 +45,19 @@ pub(crate) enum Keys {
         #[command(flatten)]
         yes: Yes,
     },
-    /// Let an archived version decrypt again
+    /// Refuse decryption under a version that somebody else may have; `restore` undoes it
+    ///
+    /// Not on the active version: `strongroom rotate start --compromised` replaces that one at once, and when nothing is encrypted under it any more this closes it.
+    Compromise {
+        #[command(flatten)]
+        version: Version,
+        /// How that is known; the audit chain keeps it
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Let an archived or compromised version decrypt again
     Restore {
         #[command(flatten)]
         version: Version,
@@ -140,6 +153,20 @@ impl Keys {
                 let mut grpc = admin.grpc.clone();
                 let answer = admin.ask("the version was not archived", grpc.archive_key(request));
                 told(answer.await?.key)
+            }
+            Self::Compromise { version: Version { version }, reason, yes } => {
+                let key = find(admin, version).await?;
+                output::confirm(
+                    &format!(
+                        "Mark {} as compromised: nothing that is encrypted under it can be read until it is restored.",
+                        key.id
+                    ),
+                    yes.yes,
+                )?;
+                let request = question(api::CompromiseKeyRequest { version, reason });
+                let mut grpc = admin.grpc.clone();
+                let what = "the version was not marked as compromised";
+                told(admin.ask(what, grpc.compromise_key(request)).await?.key)
             }
             Self::Restore { version: Version { version }, reason } => {
                 let request = question(api::RestoreKeyRequest { version, reason });

@@ -45,7 +45,7 @@ pub(crate) enum Rotate {
         /// Why; the audit chain keeps it
         #[arg(long, value_name = "TEXT", default_value = "started by hand")]
         reason: String,
-        /// The active version is known to somebody else: it ends as compromised
+        /// Somebody else may have the active version: the rotation ends with what to rewrite, and how to close that version
         #[arg(long, requires = "reason")]
         compromised: bool,
     },

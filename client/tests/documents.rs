@@ -6,9 +6,10 @@ use std::process::Command;
 const COMMANDS: [&str; 9] =
     ["probe", "keys", "rotate", "replicas", "hold", "audit", "ledger", "completions", "man"];
 /// Pages of commands below these.
-const INNER: [&str; 22] = [
+const INNER: [&str; 23] = [
     "keys-list",
     "keys-archive",
+    "keys-compromise",
     "keys-restore",
     "keys-destroy",
     "keys-cancel-destroy",

@@ -9,7 +9,9 @@ use strongroomd::{
 };
 
 use self::ring::{DAY, NOW, Ring};
-use VersionState::{Active, Archived, Deactivated, DestroyScheduled, Destroyed, PreActive};
+use VersionState::{
+    Active, Archived, Compromised, Deactivated, DestroyScheduled, Destroyed, PreActive,
+};
 
 #[path = "support/ring.rs"]
 #[expect(dead_code, reason = "shared with the tests of plans")]
@@ -214,6 +216,7 @@ fn hold_is_released_once() {
 #[test]
 fn versions_go_only_where_the_rules_let_them() {
     let archive = Act::Archive { version: 1, reason: why() };
+    let compromise = Act::Compromise { version: 1, reason: why() };
     let restore = Act::Restore { version: 1, reason: why() };
     let schedule = Act::ScheduleDestroy { version: 1, wait: MIN_WAIT };
     let cancel = Act::CancelDestroy { version: 1 };
@@ -223,6 +226,16 @@ fn versions_go_only_where_the_rules_let_them() {
         (Archived, &archive, Err("not deactivated but archived")),
         (PreActive, &archive, Err("strongroom rotate cancel")),
         (Destroyed, &archive, Err("not deactivated but destroyed")),
+        (Compromised, &archive, Ok((Archived, "key.archived"))),
+        (Deactivated, &compromise, Ok((Compromised, "key.compromised"))),
+        (Archived, &compromise, Ok((Compromised, "key.compromised"))),
+        (PreActive, &compromise, Err("strongroom rotate cancel")),
+        (Compromised, &compromise, Err("marked as compromised already")),
+        (Destroyed, &compromise, Err("gone for ever already")),
+        (Compromised, &restore, Ok((Deactivated, "key.restored"))),
+        (Compromised, &schedule, Err("strongroom keys archive 1")),
+        (Compromised, &cancel, Err("is not scheduled to be destroyed")),
+        (Compromised, &destroy, Err("cannot be destroyed")),
         (Archived, &restore, Ok((Deactivated, "key.restored"))),
         (Deactivated, &restore, Err("needs no restoring")),
         (PreActive, &restore, Err("needs no restoring")),
@@ -250,12 +263,14 @@ fn versions_go_only_where_the_rules_let_them() {
         }
     }
     // The active one, and one that is not there.
-    for act in [&archive, &restore, &schedule, &cancel, &destroy] {
+    for act in [&archive, &compromise, &restore, &schedule, &cancel, &destroy] {
         refused(&Ring::of(&[Active]), "ann", act, &["etcd/v1/", "active version"]);
     }
+    refused(&Ring::of(&[Active]), "ann", &compromise, &["strongroom rotate start --compromised"]);
     // Scheduled to be destroyed.
     let ring = scheduled(0);
     refused(&ring, "ann", &archive, &["not deactivated but scheduled"]);
+    refused(&ring, "ann", &compromise, &["strongroom keys cancel-destroy 1"]);
     refused(&ring, "ann", &restore, &["strongroom keys cancel-destroy 1"]);
     refused(&ring, "ann", &schedule, &["already", "strongroom keys cancel-destroy 1"]);
     let mut ring = scheduled(0);
@@ -322,12 +337,30 @@ fn nothing_under_a_hold_is_archived_or_destroyed() {
     refused(&ring, "bob", &Act::Destroy { version: 1 }, &["hold 1 of ann", "cannot be destroyed"]);
 }
 
+/// Closing it loses nothing, and cannot wait for a backup to grow old.
+#[test]
+fn compromised_version_under_a_hold_is_closed_and_opened_again_for_a_reason() {
+    let mut ring = Ring::of(&[Deactivated, Active]);
+    ring.act("ann", &hold(Some(1), Some(1))).unwrap();
+    let silent = Act::Compromise { version: 1, reason: " ".into() };
+    refused(&ring, "bob", &silent, &["no reason is given", "--reason"]);
+    let change = ring.act("bob", &Act::Compromise { version: 1, reason: why() }).unwrap();
+    assert!(!change.versions[0].wraps.is_empty());
+    assert!(change.bundle.is_some(), "every replica is told");
+    let silent = Act::Restore { version: 1, reason: String::new() };
+    refused(&ring, "bob", &silent, &["no reason is given", "--reason"]);
+    ring.act("bob", &Act::Restore { version: 1, reason: why() }).unwrap();
+    assert_eq!(ring.state().version(1).unwrap().state, Deactivated);
+}
+
 #[test]
 fn nothing_is_archived_while_a_run_is_open_and_its_own_versions_are_not_destroyed() {
     let mut ring = Ring::of(&[Deactivated, Active]);
     ring.run(|_| {});
     let archive = Act::Archive { version: 1, reason: why() };
     refused(&ring, "ann", &archive, &["while run 1 is open", "strongroom keys archive 1"]);
+    let compromise = Act::Compromise { version: 1, reason: why() };
+    refused(&ring, "ann", &compromise, &["while run 1 is open", "strongroom keys compromise 1"]);
 
     let mut ring = scheduled(MIN_WAIT);
     ring.run(|run| run.from = 1);
@@ -338,10 +371,12 @@ fn nothing_is_archived_while_a_run_is_open_and_its_own_versions_are_not_destroye
 #[test]
 fn nothing_is_archived_or_destroyed_before_every_member_serves_what_the_ledger_has() {
     let archive = Act::Archive { version: 1, reason: why() };
+    let compromise = Act::Compromise { version: 1, reason: why() };
     let schedule = Act::ScheduleDestroy { version: 1, wait: MIN_WAIT };
     let destroy = Act::Destroy { version: 1 };
     for (mut ring, act) in [
         (Ring::of(&[Deactivated, Active]), &archive),
+        (Ring::of(&[Deactivated, Active]), &compromise),
         (Ring::of(&[Archived, Active]), &schedule),
         (scheduled(MIN_WAIT), &destroy),
     ] {

@@ -33,14 +33,17 @@ fn sample_configuration_is_understood_with_every_setting() -> Result<()> {
     Ok(())
 }
 
+fn settings(unit: &str) -> Result<BTreeMap<&str, &str>> {
+    unit.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', '[']))
+        .map(|line| line.split_once('=').with_context(|| format!("no setting: {line}")))
+        .collect()
+}
+
 #[test]
 fn unit_starts_the_program_as_it_is_and_gives_it_little() -> Result<()> {
     let text = deploy("strongroomd.service")?;
-    let settings: BTreeMap<&str, &str> = text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with(['#', '[']))
-        .map(|line| line.split_once('=').with_context(|| format!("no setting: {line}")))
-        .collect::<Result<_>>()?;
+    let settings = settings(&text)?;
     let command = settings.get("ExecStart").context("no ExecStart")?;
     cli::Args::try_parse_from(command.split_whitespace())?;
 
@@ -59,6 +62,10 @@ fn unit_starts_the_program_as_it_is_and_gives_it_little() -> Result<()> {
     for (setting, value) in hardened {
         assert_eq!(settings.get(setting), Some(&value), "{setting}");
     }
+    // The drop-in gives it a network, and takes nothing else back.
+    let more = deploy("strongroomd.service.d/network.conf")?;
+    let more = self::settings(&more)?;
+    assert_eq!(more.keys().copied().collect::<Vec<_>>(), ["IPAddressAllow"]);
     Ok(())
 }
 

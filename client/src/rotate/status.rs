@@ -28,6 +28,7 @@ pub(crate) struct Rotation {
     apiservers: Vec<Apiserver>,
     steps: Vec<Step>,
     waits: Vec<Wait>,
+    eta: Option<u64>,
     next: Option<u64>,
     leader: Option<Leader>,
 }
@@ -79,6 +80,7 @@ pub(crate) struct Planned {
     phase: String,
     steps: Vec<Step>,
     waits: Vec<Wait>,
+    eta: Option<u64>,
     next: Option<u64>,
 }
 
@@ -151,7 +153,7 @@ impl Rotation {
         }
         text += &format!("\n{}\n", self.counts());
         text = plain(&text);
-        text + &steps_and_waits(&self.steps, &self.waits, self.next, self.now)
+        text + &steps_and_waits(&self.steps, &self.waits, (self.eta, self.next), self.now)
     }
 
     /// For logs: what changed, on one line.
@@ -195,11 +197,16 @@ impl Apiserver {
 impl Planned {
     pub(crate) fn render(&self) -> String {
         let head = format!("phase {}\n", self.phase);
-        head + &steps_and_waits(&self.steps, &self.waits, self.next, self.now)
+        head + &steps_and_waits(&self.steps, &self.waits, (self.eta, self.next), self.now)
     }
 }
 
-fn steps_and_waits(steps: &[Step], waits: &[Wait], next: Option<u64>, now: u64) -> String {
+fn steps_and_waits(
+    steps: &[Step],
+    waits: &[Wait],
+    (eta, next): (Option<u64>, Option<u64>),
+    now: u64,
+) -> String {
     let mut text = String::new();
     for Step { what, reason } in steps {
         let _ = writeln!(text, "next: {what}\n      {reason}");
@@ -212,6 +219,10 @@ fn steps_and_waits(steps: &[Step], waits: &[Wait], next: Option<u64>, now: u64) 
     }
     if steps.is_empty() && waits.is_empty() {
         text += "nothing to do, nothing is waited for\n";
+    }
+    if let Some(eta) = eta {
+        let left = span(eta.saturating_sub(now));
+        let _ = writeln!(text, "this phase ends by itself at {}, in {left}", time(eta));
     }
     if let Some(next) = next {
         let _ = writeln!(
@@ -278,6 +289,7 @@ impl From<api::Rotation> for Rotation {
             apiservers: rotation.apiservers.into_iter().map(apiserver).collect(),
             steps: steps(rotation.steps),
             waits: waits(rotation.waits),
+            eta: rotation.eta,
             next: rotation.next,
             leader: rotation.leader.map(leader),
         }
@@ -292,6 +304,7 @@ impl From<api::PlanRotationResponse> for Planned {
             phase: phase(plan.phase()),
             steps: steps(plan.steps),
             waits: waits(plan.waits),
+            eta: plan.eta,
             next: plan.next,
         }
     }

@@ -95,6 +95,14 @@ impl Admin for Daemon {
         self.answer(self.answers.keys.clone())
     }
 
+    async fn compromise_key(
+        &self,
+        request: Request<api::CompromiseKeyRequest>,
+    ) -> Result<Response<api::CompromiseKeyResponse>, Status> {
+        self.note(request);
+        self.answer(api::CompromiseKeyResponse { key: self.key() })
+    }
+
     async fn archive_key(
         &self,
         request: Request<api::ArchiveKeyRequest>,

@@ -103,6 +103,7 @@ fn rotation(phase: api::Phase, state: api::RunState) -> api::Rotation {
             reason: "has never reported".into(),
             unblock: "strongroom replicas remove cp-2 --reason TEXT".into(),
         }],
+        eta: Some(NOW + 540),
         next: Some(NOW + 86_400),
         leader: Some(api::Leader { holder: "cp-1/ab12".into(), epoch: 4, until: NOW + 10 }),
     }
@@ -132,6 +133,7 @@ fn status_has_a_line_for_everybody_and_the_command_that_unblocks() {
         &["replicas 1 of 2, apiservers 1 of 2"],
         &["waiting for replica cp-2: has never reported"],
         &["  unblock: strongroom replicas remove cp-2 --reason TEXT"],
+        &["this phase ends by itself at 2027-01-15T08:09:00Z, in 9m"],
         &["the next rotation begins by itself at 2027-01-16T08:00:00Z, in 1d"],
     ] {
         assert_eq!(lines(words), 1, "{words:?} in\n{text}");
@@ -177,7 +179,7 @@ fn what_is_asked_for_arrives() {
         keys: keys(key(1, api::KeyState::Archived)),
         ..Answers::default()
     });
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 14] = [
         (
             &["rotate", "start"],
             "StartRotationRequest { reason: \"started by hand\", compromised: false }",
@@ -195,6 +197,10 @@ fn what_is_asked_for_arrives() {
         (
             &["replicas", "remove", "cp-2", "--reason", "x", "--yes"],
             "RemoveReplicaRequest { name: \"cp-2\", reason: \"x\" }",
+        ),
+        (
+            &["keys", "compromise", "1", "--reason", "x", "--yes"],
+            "CompromiseKeyRequest { version: 1, reason: \"x\" }",
         ),
         (
             &["keys", "archive", "1", "--reason", "x", "--yes"],

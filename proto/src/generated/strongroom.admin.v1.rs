@@ -238,6 +238,23 @@ pub struct ArchiveKeyResponse {
     #[prost(message, optional, tag = "1")]
     pub key: ::core::option::Option<KeyVersion>,
 }
+/// Which version, and how it is known that somebody else may have it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompromiseKeyRequest {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// For the audit chain.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// The version, as it is now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompromiseKeyResponse {
+    /// The version.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<KeyVersion>,
+}
 /// Which version, and why.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreKeyRequest {
@@ -645,6 +662,9 @@ pub struct Rotation {
     /// Who takes the steps; absent where nobody does.
     #[prost(message, optional, tag = "13")]
     pub leader: ::core::option::Option<Leader>,
+    /// When the phase ends; absent unless nothing but time is waited for.
+    #[prost(uint64, optional, tag = "14")]
+    pub eta: ::core::option::Option<u64>,
 }
 /// Nothing to say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -667,6 +687,9 @@ pub struct PlanRotationResponse {
     /// When the next rotation begins by itself.
     #[prost(uint64, optional, tag = "5")]
     pub next: ::core::option::Option<u64>,
+    /// When the phase ends; absent unless nothing but time is waited for.
+    #[prost(uint64, optional, tag = "6")]
+    pub eta: ::core::option::Option<u64>,
 }
 /// Why.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -998,7 +1021,32 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("strongroom.admin.v1.Admin", "ArchiveKey"));
             self.inner.unary(req, path, codec).await
         }
-        /// `destroy`: archived → deactivated.
+        /// `destroy`: deactivated or archived → compromised: the same, because somebody else may have the key.
+        pub async fn compromise_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompromiseKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompromiseKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.admin.v1.Admin/CompromiseKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.admin.v1.Admin", "CompromiseKey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// `destroy`: archived or compromised → deactivated.
         pub async fn restore_key(
             &mut self,
             request: impl tonic::IntoRequest<super::RestoreKeyRequest>,
@@ -1553,7 +1601,15 @@ pub mod admin_server {
             tonic::Response<super::ArchiveKeyResponse>,
             tonic::Status,
         >;
-        /// `destroy`: archived → deactivated.
+        /// `destroy`: deactivated or archived → compromised: the same, because somebody else may have the key.
+        async fn compromise_key(
+            &self,
+            request: tonic::Request<super::CompromiseKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompromiseKeyResponse>,
+            tonic::Status,
+        >;
+        /// `destroy`: archived or compromised → deactivated.
         async fn restore_key(
             &self,
             request: tonic::Request<super::RestoreKeyRequest>,
@@ -1882,6 +1938,51 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ArchiveKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.admin.v1.Admin/CompromiseKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompromiseKeySvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::CompromiseKeyRequest>
+                    for CompromiseKeySvc<T> {
+                        type Response = super::CompromiseKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompromiseKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::compromise_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompromiseKeySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -165,6 +165,7 @@ pub(super) fn rotation(planned: &Planned) -> admin::Rotation {
         apiservers: apiservers.iter().map(|one| apiserver(state, one)).collect(),
         steps: steps(plan),
         waits: plan.waits.iter().map(wait).collect(),
+        eta: plan.eta,
         next: plan.next,
         leader: leader.map(|lease| admin::Leader {
             holder: lease.holder.clone(),
@@ -181,6 +182,7 @@ pub(super) fn plan(planned: &Planned) -> admin::PlanRotationResponse {
         phase: phase(plan.phase).into(),
         steps: steps(plan),
         waits: plan.waits.iter().map(wait).collect(),
+        eta: plan.eta,
         next: plan.next,
     }
 }

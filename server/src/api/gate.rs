@@ -63,6 +63,7 @@ macro_rules! actions {
 actions! {
     ListKeys needs Read,
     ArchiveKey needs Destroy,
+    CompromiseKey needs Destroy,
     RestoreKey needs Destroy,
     ScheduleDestroy needs Destroy,
     CancelDestroy needs Destroy,

@@ -152,6 +152,18 @@ impl Admin for Desk {
         Ok(Response::new(admin::ArchiveKeyResponse { key }))
     }
 
+    async fn compromise_key(
+        &self,
+        request: Request<admin::CompromiseKeyRequest>,
+    ) -> Result<Response<admin::CompromiseKeyResponse>, Status> {
+        let granted = self.pass(&request, Action::CompromiseKey).await?;
+        let request = request.into_inner();
+        let version = version(request.version)?;
+        let act = Act::Compromise { version, reason: text("reason", request.reason)? };
+        let key = self.act_on_key(&granted, version, act).await?;
+        Ok(Response::new(admin::CompromiseKeyResponse { key }))
+    }
+
     async fn restore_key(
         &self,
         request: Request<admin::RestoreKeyRequest>,

@@ -66,15 +66,23 @@ pub enum Act {
         /// Why.
         reason: String,
     },
-    /// deactivated → archived. Nothing under a hold, nothing while a run is open, and not before every member serves what
-    /// the ledger has.
+    /// deactivated or compromised → archived. Nothing under a hold, nothing while a run is open, and not before every member
+    /// serves what the ledger has.
     Archive {
         /// Which.
         version: u32,
         /// How it is known that nothing needs it any more.
         reason: String,
     },
-    /// archived → deactivated.
+    /// deactivated or archived → compromised: somebody else may have the key, and it opens nothing until it is restored. A hold
+    /// keeps a key from being lost, not from being closed.
+    Compromise {
+        /// Which.
+        version: u32,
+        /// How that is known.
+        reason: String,
+    },
+    /// archived or compromised → deactivated.
     Restore {
         /// Which.
         version: u32,
@@ -124,6 +132,9 @@ impl Act {
             Self::ReleaseHold { id, reason } => holds::release(draft, actor, *id, reason),
             Self::Archive { version, reason } => {
                 destruction::archive(draft, actor, *version, reason)
+            }
+            Self::Compromise { version, reason } => {
+                destruction::compromise(draft, actor, *version, reason)
             }
             Self::Restore { version, reason } => {
                 destruction::restore(draft, actor, *version, reason)

@@ -130,6 +130,8 @@ pub struct Plan {
     pub steps: Vec<(Step, String)>,
     /// What is waited for.
     pub waits: Vec<Wait>,
+    /// When the phase ends, in seconds since 1970, where nothing but time is waited for.
+    pub eta: Option<u64>,
     /// When the policy will begin the next run, in seconds since 1970, if it ever will.
     pub next: Option<u64>,
 }
@@ -143,6 +145,7 @@ pub fn plan(observed: &Observed<'_>, policy: &Policy) -> Plan {
         phase: Phase::Idle,
         steps: housekeeping::steps(observed),
         waits: Vec::new(),
+        eta: None,
         next: due.as_ref().map(|due| due.at),
     };
     let disputed = run::disputes(state);
@@ -167,6 +170,7 @@ pub fn plan(observed: &Observed<'_>, policy: &Policy) -> Plan {
     if !disputed.is_empty() {
         // What is known of the run is not to be relied on, so nothing is done to it.
         plan.steps.retain(|(step, _)| !step.concerns_a_run());
+        plan.eta = None;
         plan.waits.splice(0..0, disputed);
     }
     plan

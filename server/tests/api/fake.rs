@@ -66,8 +66,13 @@ impl Control for Fake {
             reason: "has never reported".into(),
             unblock: Some("strongroom replicas remove cp-2 --reason TEXT".into()),
         };
-        let plan =
-            Plan { phase: Phase::Propagate, steps: Vec::new(), waits: vec![wait], next: None };
+        let plan = Plan {
+            phase: Phase::Propagate,
+            steps: Vec::new(),
+            waits: vec![wait],
+            eta: None,
+            next: None,
+        };
         Ok(Planned { state: self.read(), plan, apiservers: Vec::new() })
     }
 

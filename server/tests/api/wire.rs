@@ -96,6 +96,9 @@ pub(crate) async fn ask(client: &mut Client, action: Action) -> Result<Vec<u8>, 
         Action::ArchiveKey => {
             unary!(archive_key, admin::ArchiveKeyRequest { version: 1, reason: reason() })
         }
+        Action::CompromiseKey => {
+            unary!(compromise_key, admin::CompromiseKeyRequest { version: 1, reason: reason() })
+        }
         Action::RestoreKey => {
             unary!(restore_key, admin::RestoreKeyRequest { version: 1, reason: reason() })
         }

@@ -83,7 +83,11 @@ impl World {
         let (version, state) = candidates[self.dice.below(candidates.len())];
         let reason = "the inventory shows none".to_owned();
         let act = match state {
-            VersionState::Deactivated => Act::Archive { version, reason },
+            VersionState::Deactivated if self.dice.one_in(4) => Act::Compromise { version, reason },
+            VersionState::Compromised if self.dice.one_in(2) => Act::Restore { version, reason },
+            VersionState::Deactivated | VersionState::Compromised => {
+                Act::Archive { version, reason }
+            }
             VersionState::Archived if self.dice.one_in(3) => Act::Restore { version, reason },
             VersionState::Archived => Act::ScheduleDestroy { version, wait: 7 * 86_400 },
             VersionState::DestroyScheduled if self.dice.one_in(8) => Act::CancelDestroy { version },

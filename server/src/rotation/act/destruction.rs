@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! deactivated ⇄ archived ⇄ destroy_scheduled → destroyed
+//!      ⇅    ↖↗
+//!   compromised
 //! ```
 
 use envelope::bundle::State as VersionState;
@@ -30,17 +32,13 @@ pub(super) fn archive(
     let row = version(state, number)?;
     let id = &row.id;
     match row.state {
-        VersionState::Deactivated => {}
+        VersionState::Deactivated | VersionState::Compromised => {}
         VersionState::Active => {
             return refuse(format!(
                 "{id} is the active version: Secrets are written under it. To replace it: strongroom rotate start"
             ));
         }
-        VersionState::PreActive => {
-            return refuse(format!(
-                "{id} is staged by an open rotation. To give that up: strongroom rotate cancel"
-            ));
-        }
+        VersionState::PreActive => return refuse(staged(row)),
         other => {
             return refuse(format!(
                 "{id} is not deactivated but {}: strongroom keys list",
@@ -48,17 +46,47 @@ pub(super) fn archive(
             ));
         }
     }
-    if let Some(run) = state.open_run() {
-        return refuse(format!(
-            "{id} cannot be archived while run {} is open: objects are still being rewritten. When it has ended \
-             (strongroom rotate status): strongroom keys archive {number}",
-            run.id
-        ));
-    }
+    no_open_run(state, row, "archived", "archive")?;
     not_held(state, row, "archived")?;
     known_everywhere(state, row, "archived")?;
     let record = entry(actor, "key.archived", id.to_string(), reason);
     put(draft, row.clone(), VersionState::Archived, None, record);
+    Ok(())
+}
+
+pub(super) fn compromise(
+    draft: &mut Draft,
+    actor: &str,
+    number: u32,
+    reason: &str,
+) -> Result<(), Refused> {
+    given(reason, "how it is known that somebody else may have the key,")?;
+    let state = draft.state();
+    let row = version(state, number)?;
+    let id = &row.id;
+    match row.state {
+        VersionState::Deactivated | VersionState::Archived => {}
+        VersionState::Active => {
+            return refuse(format!(
+                "{id} is the active version: Secrets are written under it, and closing it now would make every one of them \
+                 unreadable. Replace it first: strongroom rotate start --compromised --reason \"…\""
+            ));
+        }
+        VersionState::PreActive => return refuse(staged(row)),
+        VersionState::DestroyScheduled => {
+            return refuse(format!(
+                "{id} opens nothing any more and is going to be destroyed, which is more. To mark it instead: strongroom \
+                 keys cancel-destroy {number}, then strongroom keys compromise {number}"
+            ));
+        }
+        VersionState::Compromised | VersionState::Destroyed => {
+            return refuse(format!("{id} is {} already", word(row.state)));
+        }
+    }
+    no_open_run(state, row, "closed", "compromise")?;
+    known_everywhere(state, row, "closed")?;
+    let record = entry(actor, "key.compromised", id.to_string(), reason);
+    put(draft, row.clone(), VersionState::Compromised, None, record);
     Ok(())
 }
 
@@ -73,6 +101,7 @@ pub(super) fn restore(
     let id = &row.id;
     match row.state {
         VersionState::Archived => {}
+        VersionState::Compromised => given(reason, "why a compromised key must open again,")?,
         VersionState::DestroyScheduled => {
             return refuse(format!(
                 "{id} is scheduled to be destroyed. First: strongroom keys cancel-destroy {number}"
@@ -114,6 +143,11 @@ pub(super) fn schedule(
             return refuse(format!(
                 "{id} still opens what was written under it: destroying begins with an archived version, so that whoever \
                  needs it is heard first. strongroom keys archive {number}"
+            ));
+        }
+        VersionState::Compromised => {
+            return refuse(format!(
+                "{id} is marked as compromised: destroying begins with an archived version. strongroom keys archive {number}"
             ));
         }
         other => {
@@ -207,6 +241,24 @@ fn put(
 ) {
     let changed = draft.now();
     draft.put_version(VersionRow { state, changed, destruction, ..row }, record);
+}
+
+fn staged(row: &VersionRow) -> String {
+    let id = &row.id;
+    format!("{id} is staged by an open rotation. To give that up: strongroom rotate cancel")
+}
+
+fn no_open_run(state: &State, row: &VersionRow, verb: &str, command: &str) -> Result<(), Refused> {
+    match state.open_run() {
+        Some(run) => refuse(format!(
+            "{} cannot be {verb} while run {} is open: objects are still being rewritten. When it has ended (strongroom \
+             rotate status): strongroom keys {command} {}",
+            row.id,
+            run.id,
+            row.id.version()
+        )),
+        None => Ok(()),
+    }
 }
 
 fn not_held(state: &State, row: &VersionRow, verb: &str) -> Result<(), Refused> {

@@ -72,6 +72,7 @@ pub(super) fn plan(observed: &Observed<'_>, policy: &Policy, run: &RunRow, plan:
         },
     };
     plan.steps.extend(next.filter(|_| !paused));
+    plan.eta = plan.eta.filter(|_| !paused);
 }
 
 fn stage(state: &State, plan: &mut Plan) -> Option<(Step, String)> {
@@ -134,7 +135,9 @@ fn converge(
         (report.serving < id.version()).then(|| format!("still names version {}", report.serving))
     });
     let apiservers = if observed.apiservers.is_empty() {
-        timer(observed, policy, run.activated.or(target.activated).unwrap_or(state.now), plan)
+        plan.eta =
+            timer(observed, policy, run.activated.or(target.activated).unwrap_or(state.now), plan);
+        plan.eta.is_none()
     } else {
         every_apiserver(observed.apiservers, id, plan)
     };
@@ -143,6 +146,7 @@ fn converge(
     } else {
         format!("every replica names {id}, and every apiserver says that it writes under it")
     };
+    plan.eta = plan.eta.filter(|_| replicas);
     (replicas && apiservers).then_some((Step::Converged, reason))
 }
 
@@ -161,13 +165,16 @@ fn finish(
         Some(objects) => format!("at most {objects} objects"),
         None => "all objects that were written before, how many is not known here,".into(),
     };
+    let compromised = run.trigger == "compromise";
     let mut outcome = format!(
         "{} is active on every replica and apiserver. What was written before is not rewritten by itself: {objects} are still \
          under {old} or older. To rewrite them: kubectl get secrets,configmaps -A -o json | kubectl replace -f -. Until then \
-         {old} stays deactivated and opens them; when nothing needs it any more: strongroom keys archive {}",
-        target.id, run.from
+         {old} stays deactivated and opens them; when nothing needs it any more: strongroom keys {} {}",
+        target.id,
+        if compromised { "compromise" } else { "archive" },
+        run.from
     );
-    if run.trigger == "compromise" {
+    if compromised {
         // Writing to a String cannot fail.
         let _ = write!(
             outcome,
@@ -251,8 +258,8 @@ fn every_apiserver(apiservers: &[Apiserver], id: &KeyId, plan: &mut Plan) -> boo
     plan.waits.len() == waits
 }
 
-/// No apiserver can be asked, so each is given the time in which it must have asked.
-fn timer(observed: &Observed<'_>, policy: &Policy, activated: u64, plan: &mut Plan) -> bool {
+/// No apiserver can be asked, so each is given the time in which it must have asked. Until when, where it is not over.
+fn timer(observed: &Observed<'_>, policy: &Policy, activated: u64, plan: &mut Plan) -> Option<u64> {
     // A leader that has not watched from the start begins to count anew: later than needed, never earlier. Leaders that
     // change often would never have done, so in the end the ledger's clock decides, with room for being set ahead.
     let by_clock = observed.state.now.saturating_sub(activated);
@@ -260,7 +267,7 @@ fn timer(observed: &Observed<'_>, policy: &Policy, activated: u64, plan: &mut Pl
     let passed = observed.active_for.map_or(by_clock, |watched| watched.max(in_the_end));
     let left = policy.converge_after.saturating_sub(passed);
     if left == 0 {
-        return true;
+        return None;
     }
     plan.waits.push(Wait {
         on: "timer".into(),
@@ -271,5 +278,5 @@ fn timer(observed: &Observed<'_>, policy: &Policy, activated: u64, plan: &mut Pl
         ),
         unblock: None,
     });
-    false
+    Some(observed.state.now.saturating_add(left))
 }
