@@ -128,7 +128,9 @@ impl Keyring {
         }
         match snapshot.find(key_id) {
             Some(Entry::Open(version)) => Ok(version.unwrap_seed(frame, annotation)?),
-            Some(Entry::Closed(state)) => Err(DecryptError::Closed(*state)),
+            Some(Entry::Closed(state)) => {
+                Err(DecryptError::Closed { id: KeyId::parse(key_id)?, state: *state })
+            }
             None => Err(DecryptError::Unknown(KeyId::parse(key_id)?)),
         }
     }
@@ -188,9 +190,24 @@ pub enum DecryptError {
     #[error("key version {0} is not known here")]
     Unknown(KeyId),
     /// The version is known and opens nothing any more.
-    #[error("the key version is {}", .0.as_str())]
-    Closed(State),
+    #[error("key version {id} is {} and opens nothing{}", state.as_str(), way_back(*state, id))]
+    Closed {
+        /// Its id.
+        id: KeyId,
+        /// Its state.
+        state: State,
+    },
     /// The ciphertext does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+}
+
+/// Where there is one: whoever reads this may just have restored an old backup of etcd.
+fn way_back(state: State, id: &KeyId) -> String {
+    match state {
+        State::Archived | State::Compromised => {
+            format!("; strongroom keys restore {} opens it again", id.version())
+        }
+        _ => String::new(),
+    }
 }

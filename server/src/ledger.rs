@@ -204,6 +204,11 @@ pub enum LedgerError {
         /// The epoch of the change.
         epoch: u64,
     },
+    /// There is nothing of the cluster in it.
+    #[error(
+        "the ledger does not have this cluster: run strongroomd init --config FILE on one node, or strongroom ledger import FILE"
+    )]
+    NoCluster,
     /// The replica was removed, or never joined.
     #[error("replica {0} is no member: it was removed")]
     NotMember(String),

@@ -43,7 +43,8 @@ fn of_ledger(error: &LedgerError) -> Code {
         LedgerError::Moved { .. } | LedgerError::Fenced { .. } => Code::Aborted,
         LedgerError::Exists(_) => Code::AlreadyExists,
         LedgerError::Malformed { .. } => Code::DataLoss,
-        LedgerError::NotMember(_)
+        LedgerError::NoCluster
+        | LedgerError::NotMember(_)
         | LedgerError::Refused(_)
         | LedgerError::SchemaOlder { .. }
         | LedgerError::SchemaNewer { .. } => Code::FailedPrecondition,

@@ -135,7 +135,7 @@ fn refuse(error: &DecryptError) -> Status {
             Status::invalid_argument(format!("key_id: {error}"))
         }
         DecryptError::Unknown(_) => Status::not_found(error.to_string()),
-        DecryptError::Closed(_) => {
+        DecryptError::Closed { .. } => {
             warn!(%error, "a decryption was refused");
             Status::failed_precondition(error.to_string())
         }

@@ -94,7 +94,11 @@ pub(super) fn written(table: &'static str, rows: u64) -> Result<(), LedgerError>
 
 /// Who must act on an error of the database, by its kind and never by its text.
 pub(super) fn failed(error: sqlx::Error) -> LedgerError {
-    let said = error.to_string();
+    // Without where in its own source the server raised it.
+    let said = match &error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    };
     match error {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
             Some(postgres) if postgres_is_away(postgres.code()) => LedgerError::Away(said),
@@ -251,7 +255,8 @@ macro_rules! ledger {
                 // Nobody else's lease that still holds is touched. One that would hold for longer than any is given was taken while the
                 // clock was ahead: it would keep everybody out until then.
                 sqlx::query::<$db>(
-                    "INSERT INTO leases (cluster, holder, epoch, until) VALUES ($1, $2, 1, $4)
+                    "INSERT INTO leases (cluster, holder, epoch, until)
+                     SELECT $1, $2, 1, $4 WHERE EXISTS (SELECT 1 FROM clusters WHERE cluster = $1)
                      ON CONFLICT (cluster) DO UPDATE SET
                          epoch = CASE WHEN leases.holder = excluded.holder AND leases.until > $3 AND leases.until <= $4
                              THEN leases.epoch ELSE leases.epoch + 1 END,
@@ -267,7 +272,7 @@ macro_rules! ledger {
                 .map_err(failed)?;
                 let lease = self.read_lease(&mut tx).await?;
                 tx.commit().await.map_err(failed)?;
-                lease.ok_or_else(|| malformed("leases", "no row after one was written"))
+                lease.ok_or(LedgerError::NoCluster)
             }
 
             async fn let_go(&self, lease: &Lease) -> Result<(), LedgerError> {

@@ -156,6 +156,19 @@ fn of_many_writers_at_once_exactly_one_wins_each_revision() -> Result<()> {
 }
 
 #[test]
+fn a_ledger_without_the_cluster_says_so() -> Result<()> {
+    testbed::run(async {
+        for database in Database::both().await? {
+            let ledger = database.open(A).await?;
+            assert!(ledger.read(&ring()).await?.is_none());
+            let refused = ledger.lease("cp-1/a").await.unwrap_err();
+            assert!(matches!(refused, LedgerError::NoCluster), "{refused}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn a_lease_is_one_holders_until_it_runs_out_and_each_taking_has_a_higher_epoch() -> Result<()> {
     testbed::run(on_both(async |database, ledger, _| {
         let first = ledger.lease("cp-1/a").await?;
