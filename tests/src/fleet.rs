@@ -35,6 +35,7 @@ impl Fleet {
         }
         let (first, others) = cluster.nodes.split_first().context("no nodes")?;
         first.daemon.migrate(&postgres)?;
+        postgres.grant()?;
         first.daemon.init()?;
         for node in others {
             // What an operator copies: the root key and the identity of the cluster. The bundle comes from the ledger.

@@ -1,10 +1,10 @@
-//! A daemon with the embedded ledger, whose file somebody edits.
+//! Daemons and their ledgers: files that somebody edits, servers that two bring up to date at once.
 
-use std::{process::Command, time::Duration};
+use std::{process::Command, thread, time::Duration};
 
 use anyhow::Result;
 use testbed::{
-    Daemon,
+    Daemon, Postgres,
     folder::Folder,
     wait::{Look, until},
 };
@@ -52,6 +52,36 @@ fn edits_by_hand_are_named_and_the_last_good_bundle_serves_on() -> Result<()> {
             assert_eq!((status.key_id, status.healthz.as_str()), (key_id, "ok"), "{edit}");
             let (seed, wrapped) = daemon.plugin()?.make_seed().await?;
             assert_eq!(daemon.plugin()?.unwrap_seed(&wrapped).await?, seed);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn two_that_migrate_and_start_at_once_do_it_once() -> Result<()> {
+    testbed::run(async {
+        let folder = Folder::make()?;
+        let postgres = Postgres::start(&folder.part("postgres")?).await?;
+        let make = |name| {
+            let daemon = Daemon::make(&folder.part(name)?)?;
+            daemon.rotate_with(&postgres, name)?;
+            anyhow::Ok(daemon)
+        };
+        let (mut one, mut other) = (make("cp-1")?, make("cp-2")?);
+        thread::scope(|both| {
+            let first = both.spawn(|| one.migrate(&postgres));
+            other.migrate(&postgres).and(first.join().unwrap())
+        })?;
+        let applied = "SELECT count(*) = max(version) AND bool_and(success) FROM _sqlx_migrations";
+        assert_eq!(postgres.sql(applied)?.trim(), "t");
+        postgres.grant()?;
+        one.init()?;
+        other.copy_root(&one)?;
+        other.copy_cluster(&one)?;
+        let (first, second) = tokio::join!(one.start(), other.start());
+        first.and(second)?;
+        for daemon in [&one, &other] {
+            ready(daemon, "ok\n").await?;
         }
         Ok(())
     })
