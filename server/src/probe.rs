@@ -42,6 +42,7 @@ enum Look {
 struct Known {
     failed: BTreeMap<RootId, RootErrorKind>,
     told: BTreeMap<RootId, String>,
+    material: BTreeMap<RootId, String>,
 }
 
 /// Everything a probe needs.
@@ -128,6 +129,12 @@ impl Prober {
     }
 
     fn note(&self, root: RootId, outcome: Result<Checked, RootError>, known: &mut Known) {
+        if let Ok(Checked { material: Some(material), .. }) = &outcome {
+            let before = known.material.insert(root, material.clone());
+            if before.is_some_and(|before| before != *material) {
+                info!(%root, material, "the provider rotated this root key; that re-encrypts nothing: strongroom rotate start does");
+            }
+        }
         let (kind, trouble) = match outcome {
             Ok(Checked { warning: None, .. }) => {
                 self.metrics.root_ends(root, None);

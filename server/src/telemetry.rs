@@ -29,7 +29,8 @@ pub fn start(filter: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// The AWS SDK traces whole requests, with the key in them, and what it signs, with the session token. No filter gets at that.
+/// The AWS SDK traces requests and what it signs. It leaves out keys and tokens there, until a variable of the environment
+/// (`LOG_SIGNABLE_BODY`) says otherwise: nobody's environment decides that here.
 fn is_discreet(event: &Metadata<'_>) -> bool {
     *event.level() <= Level::INFO || !event.target().starts_with("aws_")
 }

@@ -15,7 +15,9 @@ use strongroomd::{
     keyring::{Entry, Keyring, Snapshot, Store},
     metrics::Metrics,
     probe::Prober,
-    root::{LocalFile, OpenRootError, RootErrorKind, RootKey, Roots, UnwrapError},
+    root::{
+        Checked, LocalFile, OpenRootError, RootErrorKind, RootKey, Roots, UnwrapError, Warning,
+    },
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -211,6 +213,35 @@ async fn root_that_answers_and_does_nothing_stays_degraded() {
     a.wraps_nothing(false);
     sleep(Duration::from_secs(30)).await;
     assert_eq!(health.troubles(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_says_of_its_key_is_told_and_counted() {
+    let a = FakeRoot::make();
+    let roots = Roots::of(vec![Arc::clone(&a) as _]);
+    let (prober, health, metrics) = prober(&roots);
+    tokio::spawn(prober.run());
+    let warning = |works, ends| Warning { message: "do this".into(), works, ends };
+    let cases = [
+        (None, "1", None),
+        (Some(warning(true, Some(1_800_000_000))), "1", Some("1800000000")),
+        (Some(warning(false, Some(1_800_000_001))), "0", Some("1800000001")),
+        (None, "1", None),
+    ];
+    for (number, (warning, up, ends)) in cases.into_iter().enumerate() {
+        let material = Some(format!("aa{number}"));
+        let said = Checked { material, warning: warning.clone() };
+        a.says(said.clone());
+        sleep(Duration::from_secs(31)).await;
+        assert_eq!(roots.checked(), [(a.id(), said)]);
+        assert_eq!(health.troubles().len(), usize::from(warning.is_some()));
+        let exported = metrics.render().unwrap();
+        assert!(exported.contains(&format!("root_up{{root=\"{}\"}} {up}\n", a.id())), "{exported}");
+        let told = exported.lines().find_map(|line| {
+            line.strip_prefix("strongroom_root_ends_timestamp_seconds{")?.rsplit(' ').next()
+        });
+        assert_eq!(told, ends);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,6 +31,8 @@ pub struct Asked {
     pub operation: String,
     /// The JSON.
     pub body: Value,
+    /// The id of the access key that signed it.
+    pub signed_by: String,
 }
 
 /// An address on loopback that stays the same whatever happens to the line.
@@ -138,7 +140,11 @@ impl Request {
         let target = self.header("x-amz-target").context("no operation")?;
         let operation = target.strip_prefix("TrentService.").context("not KMS")?.to_owned();
         let body = self.bytes.get(self.head..).unwrap_or_default();
-        Ok(Asked { operation, body: serde_json::from_slice(body)? })
+        let signed = self.header("authorization").context("not signed")?;
+        let signed_by =
+            signed.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next());
+        let signed_by = signed_by.context("no credential")?.to_owned();
+        Ok(Asked { operation, body: serde_json::from_slice(body)?, signed_by })
     }
 }
 

@@ -13,6 +13,7 @@ pub mod apiserver;
 pub mod binary;
 pub mod certs;
 pub mod cluster;
+pub mod credentials;
 pub mod daemon;
 pub mod debian;
 pub mod encryption;

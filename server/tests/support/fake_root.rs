@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,6 +21,7 @@ pub(crate) struct FakeRoot {
     away: AtomicBool,
     wraps_nothing: AtomicBool,
     lies: AtomicBool,
+    says: Mutex<Checked>,
     takes: AtomicU64,
     asked: AtomicUsize,
 }
@@ -37,6 +38,7 @@ impl FakeRoot {
             away: AtomicBool::new(false),
             wraps_nothing: AtomicBool::new(false),
             lies: AtomicBool::new(false),
+            says: Mutex::default(),
             takes: AtomicU64::new(0),
             asked: AtomicUsize::new(0),
         })
@@ -60,6 +62,11 @@ impl FakeRoot {
     /// From now on it opens everything to another key, as a corrupted proxy before it might.
     pub(crate) fn lies(&self, lies: bool) {
         self.lies.store(lies, Ordering::SeqCst);
+    }
+
+    /// From now on it says this of its key.
+    pub(crate) fn says(&self, checked: Checked) {
+        *self.says.lock().unwrap() = checked;
     }
 
     /// From now on an answer takes this long.
@@ -98,7 +105,7 @@ impl RootKey for FakeRoot {
     }
 
     async fn check(&self) -> Result<Checked, RootError> {
-        self.answer().await.map(|()| Checked::default())
+        self.answer().await.map(|()| self.says.lock().unwrap().clone())
     }
 
     async fn wrap(&self, key: &KeyMaterial, context: Context<'_>) -> Result<WrappedKey, RootError> {

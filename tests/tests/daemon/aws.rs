@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use testbed::{
     Daemon, Endpoint, Moto,
+    credentials::Sources,
     endpoint::Line,
     folder::Folder,
     moto::CREDENTIALS,
@@ -47,13 +48,22 @@ impl Place {
     }
 
     async fn bare() -> Result<Self> {
+        let mut place = Self::without_credentials().await?;
+        for (name, value) in CREDENTIALS {
+            place.daemon.environment(name, value);
+        }
+        Ok(place)
+    }
+
+    async fn without_credentials() -> Result<Self> {
         let folder = Folder::make()?;
         let moto = Moto::start(&folder.part("moto")?).await?;
         let arn = moto.make_key(REGION).await?;
         let endpoint = Endpoint::before(moto.port()).await?;
         let mut daemon = Daemon::make(&folder.part("daemon")?)?;
-        for (name, value) in CREDENTIALS {
-            daemon.environment(name, value);
+        // Not the credentials of whoever runs the tests.
+        for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+            daemon.environment(name, "/nonexistent");
         }
         Ok(Self { moto, arn, endpoint, daemon, _folder: folder })
     }
@@ -86,6 +96,20 @@ impl Place {
             let (status, text) = self.daemon.admin("/readyz").await?;
             let fits = status.is_success() && text.starts_with(start) && text.contains(words);
             Ok(if fits { Look::Done(()) } else { Look::NotYet(text) })
+        })
+        .await
+    }
+
+    /// The probe of the start, which wraps and unwraps, to its end.
+    async fn was_probed(&self) -> Result<()> {
+        until("the first probe", SOON, async || {
+            let metrics = self.daemon.metrics().await?;
+            let probed = metrics.sum("strongroom_root_probes_total", &[("outcome", "ok")]);
+            Ok(if probed >= Some(1.0) {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{probed:?}"))
+            })
         })
         .await
     }
@@ -210,23 +234,82 @@ fn lost_bundle_is_recovered_from_by_the_annotation_and_aws() -> Result<()> {
     })
 }
 
+/// As they are found on a machine, a pod and a shell: by the SDK's own chain.
+#[test]
+fn credentials_come_from_wherever_the_sdk_finds_them() -> Result<()> {
+    testbed::run(async {
+        let sources = Sources::start().await?;
+        let files = Folder::make()?;
+        let write = |name: &str, text: &str| -> Result<String> {
+            let path = files.path().join(name);
+            std::fs::write(&path, text)?;
+            Ok(path.display().to_string())
+        };
+        let profile = write(
+            "credentials",
+            "[kms]\naws_access_key_id = AKIDOFTHEPROFILE\naws_secret_access_key = secret-of-the-testbed\n",
+        )?;
+        let token = write("token", Sources::POD_TOKEN)?;
+        let off = ("AWS_EC2_METADATA_DISABLED", "true".to_owned());
+        let cases = [
+            (
+                "AKIDOFTHETESTBED",
+                CREDENTIALS.map(|(name, value)| (name, value.to_owned())).to_vec(),
+            ),
+            (
+                "AKIDOFTHEPROFILE",
+                vec![
+                    off.clone(),
+                    ("AWS_SHARED_CREDENTIALS_FILE", profile),
+                    ("AWS_PROFILE", "kms".into()),
+                ],
+            ),
+            (
+                Sources::POD,
+                vec![
+                    off,
+                    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/pod", sources.url())),
+                    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token),
+                ],
+            ),
+            (Sources::INSTANCE, vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", sources.url())]),
+        ];
+        for (id, environment) in cases {
+            let mut place = Place::without_credentials().await?;
+            for (name, value) in environment {
+                place.daemon.environment(name, &value);
+            }
+            place.daemon.root_in_aws(&place.arn, &place.endpoint)?;
+            place.init()?;
+            place.daemon.start().await?;
+            let asked = place.endpoint.take_asked();
+            assert!(
+                !asked.is_empty() && asked.iter().all(|it| it.signed_by == id),
+                "{id}: {asked:?}"
+            );
+            assert!(!place.daemon.log()?.contains(Sources::POD_TOKEN));
+            place.kept_quiet()?;
+        }
+
+        let mut place = Place::without_credentials().await?;
+        place.daemon.environment("AWS_EC2_METADATA_DISABLED", "true");
+        place.daemon.second_root_in_aws(&place.arn, &place.endpoint)?;
+        let config = place.daemon.config().display().to_string();
+        let refused = place.daemon.run(&["init", "--config", &config, "--first-version", "1"])?;
+        let said = String::from_utf8(refused.stderr)?;
+        assert_eq!(refused.status.code(), Some(23), "{said}");
+        assert!(said.contains("there are no AWS credentials"), "{said}");
+        Ok(())
+    })
+}
+
 /// The number of calls does not depend on what kube-apiserver does.
 #[test]
 fn no_call_of_kube_apiserver_asks_aws() -> Result<()> {
     testbed::run(async {
         let place = Place::serving().await?;
         let plugin = place.daemon.plugin()?;
-        // The probe of the start, to its end.
-        until("the first probe", SOON, async || {
-            let metrics = place.daemon.metrics().await?;
-            let probed = metrics.sum("strongroom_root_probes_total", &[("outcome", "ok")]);
-            Ok(if probed >= Some(1.0) {
-                Look::Done(())
-            } else {
-                Look::NotYet(format!("{probed:?}"))
-            })
-        })
-        .await?;
+        place.was_probed().await?;
         let count = |operation: &str, asked: &[testbed::endpoint::Asked]| {
             asked.iter().filter(|it| it.operation == operation).count()
         };
@@ -362,7 +445,7 @@ fn alias_that_points_elsewhere_is_told_and_not_followed() -> Result<()> {
     })
 }
 
-/// `--log trace` prints everything that the libraries have to say, but not what they were given to carry.
+/// `--log trace` prints what the libraries have to say, but not what they were given to carry, whatever the environment asks for.
 #[test]
 fn no_log_filter_shows_what_goes_to_aws() -> Result<()> {
     testbed::run(async {
@@ -371,10 +454,15 @@ fn no_log_filter_shows_what_goes_to_aws() -> Result<()> {
         place.daemon.root_in_aws(&place.arn, &place.endpoint)?;
         place.init()?;
         place.daemon.environment("AWS_SESSION_TOKEN", "token-of-the-testbed");
+        place.daemon.environment("LOG_SIGNABLE_BODY", "true");
+        place.daemon.environment("LOG_SENSITIVE_BODIES", "true");
         place.daemon.start().await?;
-        place.says("ok", "").await?;
+        place.was_probed().await?;
         assert!(place.daemon.log()?.contains("TRACE"), "it is a trace");
         assert!(!place.daemon.log()?.contains("token-of-the-testbed"));
+        // As the SDK prints a body that it signs.
+        let plaintext: Vec<String> = b"\"Plaintext\"".iter().map(u8::to_string).collect();
+        assert!(!place.daemon.log()?.contains(&plaintext.join(", ")), "a request in the log");
         place.kept_quiet()
     })
 }
