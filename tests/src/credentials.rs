@@ -1,4 +1,4 @@
-//! Where the AWS SDK gets credentials on a machine of AWS: the metadata service of an instance, the agent of a pod.
+//! Where the AWS SDK gets credentials on a machine of AWS: the metadata service of an instance, the agent of a pod, STS.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 const SECRET: &str = "secret-of-the-testbed";
 
-/// Both of them on one port of loopback, each with credentials of its own.
+/// All of them on one port of loopback, each with credentials of its own.
 pub struct Sources {
     port: u16,
     serving: JoinHandle<()>,
@@ -20,7 +20,9 @@ impl Sources {
     pub const INSTANCE: &str = "AKIDOFTHEINSTANCE";
     /// What the agent of a pod (EKS pod identity) gives out.
     pub const POD: &str = "AKIDOFTHEPOD";
-    /// What a pod shows to its agent.
+    /// What STS gives out for the token of a service account (IRSA).
+    pub const ROLE: &str = "AKIDOFTHEROLE";
+    /// What a pod shows to its agent, or to STS.
     pub const POD_TOKEN: &str = "token-of-the-testbed";
 
     /// Starts them.
@@ -50,7 +52,7 @@ impl Drop for Sources {
 
 async fn answer(mut stream: TcpStream) -> Result<()> {
     let mut request = Vec::new();
-    while !request.windows(4).any(|it| it == b"\r\n\r\n") {
+    while !is_complete(&request) {
         ensure!(stream.read_buf(&mut request).await? > 0 && request.len() < 16 << 10, "no request");
     }
     let text = String::from_utf8(request)?.to_lowercase();
@@ -58,7 +60,9 @@ async fn answer(mut stream: TcpStream) -> Result<()> {
     let pod = has(&format!("authorization: {}", Sources::POD_TOKEN));
     let session = has("x-aws-ec2-metadata-token: session");
     let line = text.lines().next().unwrap_or_default();
+    let shown = format!("webidentitytoken={}", Sources::POD_TOKEN);
     let body = match line {
+        "post / http/1.1" if text.contains(&shown) => Some(assumed_role()),
         "get /pod http/1.1" if pod => Some(credentials(Sources::POD)),
         "put /latest/api/token http/1.1" => Some("session".to_owned()),
         _ if !session => None,
@@ -77,6 +81,25 @@ async fn answer(mut stream: TcpStream) -> Result<()> {
     );
     stream.write_all(head.as_bytes()).await?;
     Ok(stream.write_all(body.as_bytes()).await?)
+}
+
+/// Head and body are there.
+fn is_complete(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
+fn assumed_role() -> String {
+    format!(
+        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>\
+         <Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>\
+         <SessionToken>token-of-the-testbed</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
+         <AssumedRoleUser><AssumedRoleId>AROA:x</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/strongroomd/x</Arn>\
+         </AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
+        Sources::ROLE
+    )
 }
 
 fn credentials(id: &str) -> String {

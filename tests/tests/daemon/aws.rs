@@ -265,6 +265,15 @@ fn credentials_come_from_wherever_the_sdk_finds_them() -> Result<()> {
                 ],
             ),
             (
+                Sources::ROLE,
+                vec![
+                    off.clone(),
+                    ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/strongroomd".into()),
+                    ("AWS_WEB_IDENTITY_TOKEN_FILE", token.clone()),
+                    ("AWS_ENDPOINT_URL_STS", sources.url()),
+                ],
+            ),
+            (
                 Sources::POD,
                 vec![
                     off,
