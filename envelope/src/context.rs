@@ -26,6 +26,26 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The same place as pairs of text, which a remote root binds as its encryption context. Public: it stands in the
+    /// service's own logs and in the conditions of its policies.
+    ///
+    /// ```text
+    /// strongroom:purpose = "seed" | "key" | "probe"      strongroom:ring = ring      strongroom:key-id = key_id
+    /// ```
+    #[must_use]
+    pub fn pairs(&self) -> [(&'static str, &str); 3] {
+        let purpose = match self.purpose {
+            Purpose::Seed => "seed",
+            Purpose::Key => "key",
+            Purpose::Probe => "probe",
+        };
+        [
+            ("strongroom:purpose", purpose),
+            ("strongroom:ring", self.key_id.ring().as_str()),
+            ("strongroom:key-id", self.key_id.as_str()),
+        ]
+    }
+
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

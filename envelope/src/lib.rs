@@ -20,6 +20,7 @@
 
 mod accepted;
 pub mod audit;
+mod aws_key;
 pub mod bundle;
 mod context;
 mod frame;
@@ -36,6 +37,7 @@ mod wrapped;
 
 pub use crate::{
     accepted::Accepted,
+    aws_key::AwsKeyArn,
     bundle::Bundle,
     context::{Context, Purpose},
     frame::Frame,

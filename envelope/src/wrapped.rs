@@ -10,7 +10,8 @@ const VERSION: u8 = 1;
 
 /// Names a root key in public: 6 bytes, written as 12 lower-case hexadecimal digits.
 ///
-/// For a local root: the first 6 bytes of HMAC-SHA256(root key, `"strongroom/root/v1"`).
+/// For a local root: the first 6 bytes of HMAC-SHA256(root key, `"strongroom/root/v1"`). For a key of AWS KMS: a hash of which
+/// key it is, see [`AwsKeyArn`](crate::AwsKeyArn).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RootId(pub [u8; 6]);
 

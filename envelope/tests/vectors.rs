@@ -16,8 +16,8 @@ use std::{
 };
 
 use envelope::{
-    Accepted, Context, Fingerprint, FormatError, Frame, KeyId, KeyMaterial, LedgerKey, LocalRoot,
-    OpenError, Purpose, RingName, Row, VersionKey, WrappedKey,
+    Accepted, AwsKeyArn, Context, Fingerprint, FormatError, Frame, KeyId, KeyMaterial, LedgerKey,
+    LocalRoot, OpenError, Purpose, RingName, Row, VersionKey, WrappedKey,
     audit::{Checkpoint, Hash, Record, START, sha256},
     bundle::{Bundle, UnverifiedBundle, Version},
 };
@@ -35,9 +35,11 @@ type Judge = fn(&mut VectorFile) -> Outcome;
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal(&'static str);
 
-const FOLDERS: [(&str, Judge); 15] = [
+const FOLDERS: [(&str, Judge); 17] = [
     ("accepted", accepted),
     ("audit", audit),
+    ("aws-context", aws_context),
+    ("aws-root", aws_root),
     ("bundle", bundle),
     ("checkpoint", checkpoint),
     ("contents", contents),
@@ -139,6 +141,19 @@ fn purpose(vector: &mut VectorFile) -> Purpose {
 fn root(vector: &mut VectorFile) -> Outcome {
     let key = KeyMaterial::copy_from(&vector.bytes("file")).ok_or(Refusal("length"))?;
     Ok(vec![("root-id", LocalRoot::new(&key).id().to_string())])
+}
+
+fn aws_root(vector: &mut VectorFile) -> Outcome {
+    let bytes = vector.bytes("bytes");
+    let arn = AwsKeyArn::parse(ascii(&bytes)?)?;
+    assert_eq!(arn.as_str().as_bytes(), bytes, "{}: written back", vector.name);
+    Ok(vec![("region", arn.region().to_owned()), ("root-id", arn.root_id().to_string())])
+}
+
+fn aws_context(vector: &mut VectorFile) -> Outcome {
+    let (purpose, key_id) = (purpose(vector), named_key(vector));
+    let context = Context { purpose, key_id: &key_id };
+    Ok(context.pairs().map(|(name, value)| ("pair", format!("{name}={value}"))).into())
 }
 
 fn fingerprint(vector: &mut VectorFile) -> Outcome {

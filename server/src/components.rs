@@ -89,8 +89,8 @@ pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure>
         }
     }
     for away in roots.away() {
-        error!(error = %away, "a root key is left out until the next start");
-        health.set("roots", Err(away.to_string()));
+        error!(error = %away, "a root key is away; it is tried again every 30 seconds");
+        health.set("roots", Err(away));
     }
     let reload_now = Arc::new(Notify::new());
     let mut reloader = Reloader {
@@ -102,12 +102,12 @@ pub async fn serve(config: &Config, ready: impl FnOnce()) -> Result<(), Failure>
         now: Arc::clone(&reload_now),
         last: Last::default(),
     };
+    // Before the bundle is served, whose versions need not be all that were ever used. Nobody else sets it.
+    let _ = recovered.set(Recovered::new(roots.clone()));
     tokio::select! {
         loaded = reloader.load() => loaded?,
         () = signals.next() => return Ok(()),
     }
-    // Nobody else sets it.
-    let _ = recovered.set(Recovered::new(roots.clone()));
     parts.start("reload", until(stop.clone(), reloader.run(hangup)));
     parts.start("memory", until(stop.clone(), memory::give_back_regularly()));
     let shared = Shared { keyring, health, metrics, roots, store, reload_now };

@@ -4,6 +4,7 @@
 //! line, because a setting that is silently ignored is a setting that somebody relies on.
 
 mod api;
+mod root;
 
 use std::{
     fs, io,
@@ -18,7 +19,10 @@ use crate::{
     rotation::{Policy, Schedule, schedule::parse_span},
 };
 
-pub use self::api::{Api, Listen, Tls};
+pub use self::{
+    api::{Api, Listen, Tls},
+    root::{AwsKey, AwsKms, Root},
+};
 
 /// Longest path of a unix socket: `sun_path` has 108 bytes, one of them NUL, and we bind under a name 4 bytes longer first.
 const MAX_SOCKET_PATH: usize = 103;
@@ -97,41 +101,6 @@ impl TryFrom<Vec<u32>> for Uids {
 pub struct BundleFolder {
     /// The folder; the daemon writes there.
     pub dir: AbsolutePath,
-}
-
-/// One of `[[roots]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "RawRoot")]
-pub enum Root {
-    /// A key file on this machine.
-    Local {
-        /// The file.
-        file: AbsolutePath,
-    },
-}
-
-/// As it is written. (An enum with a tag would lose the lines of what is inside.)
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRoot {
-    kind: RootKind,
-    file: Option<AbsolutePath>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RootKind {
-    Local,
-}
-
-impl TryFrom<RawRoot> for Root {
-    type Error = &'static str;
-
-    fn try_from(raw: RawRoot) -> Result<Self, Self::Error> {
-        let RootKind::Local = raw.kind;
-        let file = raw.file.ok_or("missing field `file`: a local root key is a file")?;
-        Ok(Self::Local { file })
-    }
 }
 
 /// `[ledger]`: where rotation is tracked.
@@ -349,6 +318,16 @@ impl TryFrom<Vec<Root>> for Roots {
     }
 }
 
+impl Roots {
+    fn pin_in(&mut self, folder: &Path) {
+        for root in &mut self.0 {
+            if let Root::AwsKms(key) = root {
+                key.pins = folder.into();
+            }
+        }
+    }
+}
+
 /// A path that means the same from every working directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "PathBuf")]
@@ -416,7 +395,9 @@ impl Config {
     /// # Errors
     /// What is wrong, with line and key.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+        let mut config: Self = toml::from_str(text)?;
+        config.roots.pin_in(&config.bundle.dir);
+        Ok(config)
     }
 }
 

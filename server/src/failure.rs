@@ -8,7 +8,7 @@ use crate::{
     keyring::LoadError,
     kms::BindError,
     ledger::LedgerError,
-    root::{OpenRootError, UnwrapError},
+    root::{FileError, OpenRootError, UnwrapError},
     rotation::ControlError,
 };
 
@@ -88,9 +88,12 @@ const CODES: &[(u8, &str)] = &[
     (12, "another daemon serves the socket"),
     (13, "the socket or the admin address cannot be bound"),
     (20, "the root key is missing"),
-    (21, "the root key file is refused (mode, owner, length)"),
+    (
+        21,
+        "the root key file is refused (mode, owner, length), or a root key stands in the configuration twice",
+    ),
     (22, "the root key is another one than the bundle's"),
-    (23, "the root key did not do its work"),
+    (23, "the root key did not do its work; where it is remote: start again when it answers"),
     (30, "the bundle cannot be read"),
     (31, "the bundle is damaged"),
     (32, "the bundle is not authentic"),
@@ -170,8 +173,9 @@ fn load_code(error: &LoadError) -> u8 {
 
 fn root_code(error: &OpenRootError) -> u8 {
     match error {
-        OpenRootError::Missing { .. } => 20,
-        OpenRootError::Io { .. } => 23,
+        OpenRootError::File(FileError::Missing { .. }) => 20,
+        OpenRootError::File(FileError::Io { .. }) => 23,
+        OpenRootError::Remote(_) | OpenRootError::Pin(_) => 23,
         _ => 21,
     }
 }

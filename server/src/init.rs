@@ -97,8 +97,14 @@ async fn init_node(
 ) -> Result<NodeOutcome, InitError> {
     let store = store(config)?;
     let bundle = store.bundle_path();
-    let local = config.roots.iter().map(|config::Root::Local { file }| file);
-    let (kept, missing): (Vec<_>, Vec<_>) = local.partition(|file| file.exists());
+    let (mut kept, mut missing) = (Vec::new(), Vec::new());
+    for root in config.roots.iter() {
+        match root {
+            config::Root::Local { file } if !file.exists() => missing.push(file),
+            // A key of a service is always there, and nobody knows what it has wrapped.
+            _ => kept.push(root.name()),
+        }
+    }
 
     if bundle.exists() {
         return match missing.first() {
@@ -110,7 +116,7 @@ async fn init_node(
         return Ok(NodeOutcome::Joined { bundle });
     }
     if let (Some(root), None) = (kept.first(), first_version) {
-        return Err(InitError::RootKept { root: root.to_path_buf(), bundle });
+        return Err(InitError::RootKept { root: root.clone(), bundle });
     }
     let number = first_version.unwrap_or(1);
     if number > MAX_FIRST_VERSION {
@@ -259,15 +265,14 @@ pub enum InitError {
     },
     /// A root that may have served before.
     #[error(
-        "the root key {} exists and the bundle {} does not. If another node has the bundle, copy it from there. If it is lost, \
+        "the root key {root} exists and the bundle {} does not. If another node has the bundle, copy it from there. If it is lost, \
          begin a new ring with strongroomd init --config FILE --first-version N, N higher than every version in use \
          (what was encrypted before still opens, by its annotation). If this root key never served, N is 1",
-        root.display(),
         bundle.display()
     )]
     RootKept {
         /// The root key.
-        root: PathBuf,
+        root: String,
         /// The bundle.
         bundle: PathBuf,
     },

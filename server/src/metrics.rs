@@ -86,6 +86,8 @@ pub struct Metrics {
     loads: Family<LoadLabel, Counter>,
     probes: Family<ProbeLabels, Counter>,
     probe_ok: Family<RootLabel, Gauge>,
+    root_ends: Family<RootLabel, Gauge>,
+    roots_away: Gauge,
     syncs: Family<SyncLabel, Counter>,
     ledger_up: Gauge,
     leads: Gauge,
@@ -193,6 +195,8 @@ impl Metrics {
             loads: Family::default(),
             probes: Family::default(),
             probe_ok: Family::default(),
+            root_ends: Family::default(),
+            roots_away: Gauge::default(),
             syncs: Family::default(),
             ledger_up: Gauge::default(),
             leads: Gauge::default(),
@@ -241,6 +245,16 @@ impl Metrics {
             "root_up",
             "1 where the last probe of the root key went well",
             metrics.probe_ok.clone(),
+        );
+        registry.register(
+            "root_ends_timestamp_seconds",
+            "When the root key, or its imported material, is destroyed: a deletion that is scheduled; no series without one",
+            metrics.root_ends.clone(),
+        );
+        registry.register(
+            "roots_away",
+            "Root keys of the configuration that could not be opened yet",
+            metrics.roots_away.clone(),
         );
         registry.register("ledger_syncs", "Looks at the ledger, by outcome", metrics.syncs.clone());
         registry.register(
@@ -316,6 +330,22 @@ impl Metrics {
         self.probe_ok.get_or_create(&RootLabel { root: root.clone() }).set(outcome.is_ok().into());
         let outcome = outcome.map_or_else(RootErrorKind::as_str, |_| "ok");
         self.probes.get_or_create(&ProbeLabels { root, outcome }).inc();
+    }
+
+    /// The end of a root key is set for this time, or for none.
+    pub fn root_ends(&self, root: RootId, ends: Option<u64>) {
+        let label = RootLabel { root: root.to_string() };
+        match ends {
+            Some(ends) => {
+                self.root_ends.get_or_create(&label).set(i64::try_from(ends).unwrap_or(i64::MAX));
+            }
+            None => drop(self.root_ends.remove(&label)),
+        }
+    }
+
+    /// So many of the configured roots are not open.
+    pub fn roots_away(&self, count: usize) {
+        self.roots_away.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// The ledger was looked at.

@@ -1,16 +1,27 @@
 //! Root keys: what wraps key versions and never leaves its backend.
+//!
+//! ```text
+//! several::Roots ── for each of [[roots]] ──► member::Member ──► local::LocalFile │ aws::AwsKms
+//!   hedging, coming back                        circuit, one call for the same question
+//! ```
 
+mod aws;
+mod circuit;
 mod local;
+mod member;
+mod patience;
+mod several;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
 use envelope::{Context, KeyMaterial, RootId, WrappedKey};
 
-pub use self::local::{CreateRootError, LocalFile, OpenRootError};
-use tracing::warn;
-
-use crate::config;
+pub use self::{
+    aws::{AwsKms, PinError},
+    local::{CreateRootError, FileError, LocalFile},
+    several::{OpenRootError, Roots, UnwrapError},
+};
 
 /// A key that wraps other keys.
 ///
@@ -23,8 +34,8 @@ pub trait RootKey: fmt::Debug + Send + Sync {
     /// Names this root in what it wraps.
     fn id(&self) -> RootId;
 
-    /// Whether the backend would answer, as cheaply as can be told.
-    async fn check(&self) -> Result<(), RootError>;
+    /// Whether the backend would answer, as cheaply as can be told, and what it says of its key.
+    async fn check(&self) -> Result<Checked, RootError>;
 
     /// Wraps `key` for the place that `context` names.
     async fn wrap(&self, key: &KeyMaterial, context: Context<'_>) -> Result<WrappedKey, RootError>;
@@ -35,6 +46,27 @@ pub trait RootKey: fmt::Debug + Send + Sync {
         wrapped: &WrappedKey,
         context: Context<'_>,
     ) -> Result<KeyMaterial, RootError>;
+}
+
+/// What a backend that answers says of its key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// What the provider calls the material that it wraps with now, where it has a name. Another name: the provider rotated,
+    /// and re-encrypted nothing.
+    pub material: Option<String>,
+    /// What an operator must know, although it answers.
+    pub warning: Option<Warning>,
+}
+
+/// Trouble that a backend tells of its own key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What it is and what to do next.
+    pub message: String,
+    /// Whether the key still wraps and unwraps.
+    pub works: bool,
+    /// When the key, or its material, ends for good, in seconds since 1970.
+    pub ends: Option<u64>,
 }
 
 /// Who must act on a root that did not do its work.
@@ -63,8 +95,8 @@ impl RootErrorKind {
     }
 }
 
-/// A root did not do its work. The message says what to do next.
-#[derive(Debug, thiserror::Error)]
+/// A root did not do its work. The message says what to do next, and nothing that a remote one answered word by word.
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("root key {name}: {kind}: {message}", kind = .kind.as_str())]
 pub struct RootError {
     /// Which root, as the configuration names it.
@@ -73,130 +105,4 @@ pub struct RootError {
     pub kind: RootErrorKind,
     /// What is wrong and what to do next.
     pub message: String,
-}
-
-/// The configured roots that could be opened, in the configured order.
-#[derive(Debug, Clone)]
-pub struct Roots {
-    open: Arc<[Arc<dyn RootKey>]>,
-    away: Arc<[OpenRootError]>,
-}
-
-impl Roots {
-    /// Opens the configured roots. One that cannot be opened is left out: any other opens everything.
-    ///
-    /// # Errors
-    /// The first error, where none can be opened; a key that stands under two names.
-    pub async fn open(configured: &[config::Root]) -> Result<Self, OpenRootError> {
-        let mut open: Vec<Arc<dyn RootKey>> = Vec::new();
-        let mut away = Vec::new();
-        for root in configured {
-            let config::Root::Local { file } = root;
-            match LocalFile::open(file).await {
-                Ok(root) if open.iter().any(|other| other.id() == root.id()) => {
-                    return Err(OpenRootError::Twice { path: file.to_path_buf() });
-                }
-                Ok(root) => open.push(Arc::new(root)),
-                Err(error) => away.push(error),
-            }
-        }
-        match away.pop() {
-            Some(error) if open.is_empty() => Err(error),
-            last => {
-                away.extend(last);
-                Ok(Self { open: open.into(), away: away.into() })
-            }
-        }
-    }
-
-    /// These roots, in this order.
-    #[must_use]
-    pub fn of(roots: Vec<Arc<dyn RootKey>>) -> Self {
-        Self { open: roots.into(), away: Arc::default() }
-    }
-
-    /// The roots that are open.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn RootKey>> {
-        self.open.iter()
-    }
-
-    /// Why the others are not.
-    #[must_use]
-    pub fn away(&self) -> &[OpenRootError] {
-        &self.away
-    }
-
-    /// `key` under every root that is open, ascending by root id, as a bundle has it.
-    ///
-    /// # Errors
-    /// That of the first root that does not wrap.
-    pub async fn wrap(
-        &self,
-        key: &KeyMaterial,
-        context: Context<'_>,
-    ) -> Result<Vec<WrappedKey>, RootError> {
-        let mut wraps = Vec::new();
-        for root in self.iter() {
-            wraps.push(root.wrap(key, context).await?);
-        }
-        wraps.sort_by_key(WrappedKey::root);
-        Ok(wraps)
-    }
-
-    /// The key that `context` names, out of one of its wraps: by the preferred root, and where that does not do it by the next
-    /// that has a wrap of its own. Each root is only asked for what names it. Returns the wrap that opened.
-    ///
-    /// # Errors
-    /// The last root's; or [`UnwrapError::OtherRoot`] where none is named.
-    pub async fn unwrap<'a>(
-        &self,
-        wraps: &'a [WrappedKey],
-        context: Context<'_>,
-    ) -> Result<(KeyMaterial, &'a WrappedKey), UnwrapError> {
-        let mut failed = None;
-        for root in self.iter() {
-            let Some(wrapped) = wraps.iter().find(|wrapped| wrapped.root() == root.id()) else {
-                continue;
-            };
-            match root.unwrap(wrapped, context).await {
-                Ok(key) => return Ok((key, wrapped)),
-                Err(error) => {
-                    warn!(%error, key_id = %context.key_id, "a root key did not open a key");
-                    failed = Some(error);
-                }
-            }
-        }
-        Err(failed.map_or_else(
-            || UnwrapError::OtherRoot {
-                wanted: wraps.iter().map(WrappedKey::root).collect(),
-                configured: self.iter().map(|root| root.id()).collect(),
-            },
-            UnwrapError::Root,
-        ))
-    }
-}
-
-/// No root opened a key.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnwrapError {
-    /// Those that could did not.
-    #[error(transparent)]
-    Root(#[from] RootError),
-    /// None could: it is wrapped under others.
-    #[error(
-        "wrong root key: it is wrapped under {}, and the configuration has {}. Configure the root key that it was made with",
-        ids(wanted),
-        ids(configured)
-    )]
-    OtherRoot {
-        /// Roots that would open it.
-        wanted: Vec<RootId>,
-        /// Roots that are configured.
-        configured: Vec<RootId>,
-    },
-}
-
-fn ids(roots: &[RootId]) -> String {
-    roots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

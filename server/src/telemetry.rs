@@ -4,8 +4,9 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    filter::{ParseError, Targets},
+    filter::{ParseError, Targets, filter_fn},
     fmt,
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -19,11 +20,17 @@ pub fn start(filter: &str) -> Result<(), ParseError> {
     let filter: Targets = filter.parse()?;
     let terminal = io::stderr().is_terminal();
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(terminal);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
     if terminal {
         registry.with(lines).init();
     } else {
         registry.with(lines.json().flatten_event(true)).init();
     }
     Ok(())
+}
+
+/// The AWS SDK traces requests and what it signs. It leaves out keys and tokens there, until a variable of the environment
+/// (`LOG_SIGNABLE_BODY`) says otherwise: nobody's environment decides that here.
+fn is_discreet(event: &Metadata<'_>) -> bool {
+    *event.level() <= Level::INFO || !event.target().starts_with("aws_")
 }

@@ -1,8 +1,10 @@
 //! What is wrong with a configuration is said with its line and key.
 
+use std::path::Path;
+
 use strongroomd::{
     authority::{Identity, Permission},
-    config::Config,
+    config::{AwsKey, Config, Root},
 };
 
 const GOOD: &str = r#"[kms]
@@ -131,6 +133,69 @@ fn api_that_would_be_open_to_all_or_to_nobody_is_refused() {
     ];
     for (settings, words) in cases {
         let error = api(&settings).unwrap_err().to_string();
+        assert!(error.contains(words), "{settings}: {error}");
+        assert!(error.contains("line "), "{settings}: {error}");
+    }
+}
+
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+/// A root with these settings, in [`GOOD`].
+fn root(settings: &str) -> Result<Option<Root>, toml::de::Error> {
+    let local = "kind = \"local\"\nfile = \"/etc/strongroom/root.key\"";
+    Config::parse(&GOOD.replace(local, settings)).map(|config| config.roots.first().cloned())
+}
+
+#[test]
+fn key_of_aws_is_named_by_its_arn_or_an_alias_in_a_region() {
+    let aws = |settings: &str| match root(&format!("kind = \"aws-kms\"\n{settings}")) {
+        Ok(Some(Root::AwsKms(key))) => key,
+        other => panic!("{settings}: {other:?}"),
+    };
+    let by_arn = aws(&format!("key = \"{KEY}\""));
+    assert_eq!(by_arn.key.region(), "eu-central-1");
+    assert!(by_arn.endpoint.is_none() && by_arn.profile.is_none() && !by_arn.fips);
+    assert_eq!(by_arn.pins, Path::new("/var/lib/strongroom"), "pins lie beside the bundle");
+    let by_alias = aws("key = \"alias/prod/strongroom\"\nregion = \"us-gov-west-1\"\nfips = true");
+    assert_eq!((by_alias.key.region(), by_alias.fips), ("us-gov-west-1", true));
+    let by_alias_arn = aws("key = \"arn:aws-cn:kms:cn-north-1:111122223333:alias/strongroom\"");
+    assert_eq!(by_alias_arn.key.region(), "cn-north-1");
+    assert!(matches!(by_alias_arn.key, AwsKey::Alias { .. }));
+    for endpoint in ["https://vpce-1.kms.eu-central-1.vpce.amazonaws.com", "http://127.0.0.1:4566"]
+    {
+        let settings =
+            format!("key = \"{KEY}\"\nendpoint = \"{endpoint}\"\nprofile = \"kms.prod\"");
+        assert_eq!(aws(&settings).endpoint.as_deref(), Some(endpoint));
+    }
+}
+
+#[test]
+fn root_with_settings_of_another_kind_or_without_its_own_is_refused() {
+    let aws = |settings: &str| format!("kind = \"aws-kms\"\n{settings}");
+    let key = |settings: &str| aws(&format!("key = \"{KEY}\"\n{settings}"));
+    let cases = [
+        (aws(""), "missing field `key`"),
+        (aws("key = \"1234abcd-12ab-34cd-56ef-1234567890ab\""), "does not say whose"),
+        (aws("key = \"arn:aws:s3:eu-central-1:111122223333:key/1\""), "does not say whose"),
+        (aws("key = \"alias/strongroom\""), "missing field `region`"),
+        (aws("key = \"alias/strong room\"\nregion = \"eu-central-1\""), "does not say whose"),
+        (aws("key = \"alias/strongroom\"\nregion = \"Frankfurt\""), "such as eu-central-1"),
+        (key("region = \"eu-central-1\""), "stands in the ARN already"),
+        (key("file = \"/etc/strongroom/root.key\""), "`file` belongs to kind = \"local\""),
+        (key("endpoint = \"http://kms.example\""), "`endpoint` is https://"),
+        (key("endpoint = \"kms.example\""), "`endpoint` is a URL"),
+        (key("endpoint = \"https://kms.example\"\nfips = true"), "either `fips` or an `endpoint`"),
+        (key("profile = \"../prod\""), "`profile` has 1 to 64"),
+        (key("secret_access_key = \"x\""), "unknown field `secret_access_key`"),
+        (
+            "kind = \"local\"\nfile = \"/root.key\"\nregion = \"eu-central-1\"".into(),
+            "belong to kind = \"aws-kms\"",
+        ),
+        ("kind = \"local\"\nfile = \"/root.key\"\nfips = true".into(), "belong to kind"),
+        ("kind = \"local\"".into(), "missing field `file`"),
+    ];
+    for (settings, words) in cases {
+        let error = root(&settings).unwrap_err().to_string();
         assert!(error.contains(words), "{settings}: {error}");
         assert!(error.contains("line "), "{settings}: {error}");
     }

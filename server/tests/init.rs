@@ -86,7 +86,8 @@ fn two_at_once_do_not_both_claim_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), &["root.key"]);
         let run = || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(init::init(&config, None, &SystemClock))
         };
         let outcomes = std::thread::scope(|scope| {
@@ -101,7 +102,7 @@ fn two_at_once_do_not_both_claim_a_key() {
             .collect();
         assert!(claimed.len() <= 1, "two keys were made for one ring: {claimed:?}");
         let Some(claimed) = claimed.first() else { continue };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let served = runtime.block_on(async {
             let roots = Roots::open(&config.roots).await.unwrap();
             let snapshot = init::store(&config).unwrap().load(&roots).await.unwrap();

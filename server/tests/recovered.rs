@@ -15,10 +15,11 @@ use strongroomd::{
     keyring::{Recovered, RecoveryError},
     root::Roots,
 };
-use tokio::time::{advance, timeout};
+use tokio::time::{advance, sleep, timeout};
 
 use fake_root::FakeRoot;
 
+#[expect(dead_code, reason = "the tests of several roots use all of it")]
 #[path = "support/fake_root.rs"]
 mod fake_root;
 
@@ -51,7 +52,7 @@ async fn calls_that_were_given_up_use_up_nothing() {
         }
     }
     root.hangs(false);
-    advance(Duration::from_secs(3600)).await;
+    sleep(Duration::from_secs(3600)).await;
     let (id, wrapped) = version(&root, "etcd", 1000);
     assert_eq!(recovered.version(&id, &wrapped).await.map(drop), Ok(()), "an hour later");
 }

@@ -147,7 +147,9 @@ impl Holder {
 }
 
 fn root_path(config: &Config) -> Box<Path> {
-    let strongroomd::config::Root::Local { file } = &config.roots[0];
+    let strongroomd::config::Root::Local { file } = &config.roots[0] else {
+        unreachable!("every root here is a file")
+    };
     Box::from(&**file)
 }
 
@@ -339,7 +341,7 @@ async fn reload_that_met_a_hanging_root_is_tried_again() {
     publish(&node.bundle(), &Holder::of(&node).rotated(2));
     node.run();
     sleep(Duration::from_secs(30)).await;
-    assert!(node.health.troubles()[0].contains("does not answer"), "{:?}", node.health.troubles());
+    assert!(node.health.troubles()[0].contains("did not answer"), "{:?}", node.health.troubles());
     root.hangs(false);
     sleep(Duration::from_secs(30)).await;
     assert_eq!(node.generation(), 2, "{:?}", node.health.troubles());

@@ -42,6 +42,7 @@ SIGNATURE_LEN = 64
 RESERVED_RINGS = ("state", "probe")
 MAX_RING = 31
 MAX_BLOB = 2048
+MAX_ARN = 256
 MAX_WRAPPED = 1 + FINGERPRINT_LEN + MAX_BLOB
 MAX_BUNDLE = 4_194_304
 MAX_VERSIONS = 4096
@@ -166,6 +167,20 @@ def root_id(key: bytes) -> bytes:
     return hmac_sha256(check_key(key), b"strongroom/root/v1")[:FINGERPRINT_LEN]
 
 
+_AWS_KEY = re.compile(r"arn:([a-z0-9-]+):kms:([a-z0-9-]+):([0-9]{12}):key/([a-z0-9-]+)")
+
+
+def parse_aws_key(data: bytes) -> tuple[str, bytes]:
+    """The region and the root id of a key of AWS KMS, by its ARN."""
+    match = _AWS_KEY.fullmatch(ascii_text(data))
+    if match is None or len(data) > MAX_ARN:
+        raise FormatError("field", "not the ARN of a key of AWS KMS")
+    partition, region, account, key_id = match.groups()
+    named = "" if key_id.startswith("mrk-") else region
+    message = b"".join(enc(part.encode("ascii")) for part in ("strongroom/root/aws-kms/v1", partition, named, account, key_id))
+    return region, sha256(message)[:FINGERPRINT_LEN]
+
+
 def ascii_text(data: bytes) -> str:
     try:
         return data.decode("ascii")
@@ -221,6 +236,12 @@ class Purpose(IntEnum):
 def context(purpose: int, key_id: KeyId) -> bytes:
     ring = key_id.ring.encode("ascii")
     return b"strongroom/context/v1" + u8(purpose) + enc(ring) + enc(key_id.encode())
+
+
+def aws_context(purpose: int, key_id: KeyId) -> dict[str, str]:
+    """The encryption context under a key of AWS KMS."""
+    word = {Purpose.DEK_SEED: "seed", Purpose.KEY: "key", Purpose.PROBE: "probe"}[Purpose(purpose)]
+    return {"strongroom:purpose": word, "strongroom:ring": key_id.ring, "strongroom:key-id": str(key_id)}
 
 
 def associated(purpose: int, key_id: KeyId, annotation: bytes | None) -> bytes:

@@ -20,14 +20,17 @@ from strongroom_format import (
     KeyId,
     Purpose,
     Wrapped,
+    aws_context,
     context,
     encode_accepted,
     fingerprint,
     parse_accepted,
+    parse_aws_key,
     parse_ring,
     parse_root_file,
     recover,
     root_id,
+    sha256,
     u8,
     xaes_open,
     xaes_seal,
@@ -94,6 +97,49 @@ def root_files() -> Folder:
         ("two-keys", "two keys", root + root),
     ):
         folder.refused(name, comment, "length", {"file": value.hex()})
+    return folder
+
+
+def aws_roots() -> Folder:
+    def judge(fields: Fields) -> Fields:
+        region, root = parse_aws_key(data(fields, "bytes"))
+        return {"region": region, "root-id": root.hex()}
+
+    folder = Folder("aws-root", judge, {})
+    account, single, multi = "111122223333", "1234abcd-12ab-34cd-56ef-1234567890ab", "mrk-1234abcd12ab34cd56ef1234567890ab"
+
+    def accept(name: str, comment: str, partition: str, region: str, key_id: str) -> None:
+        # Spelled out a second time, so that this folder does not only repeat the function that it judges.
+        message = b""
+        for part in ("strongroom/root/aws-kms/v1", partition, "" if key_id[:4] == "mrk-" else region, account, key_id):
+            message += bytes([0, 0, 0, len(part)]) + part.encode()
+        arn = f"arn:{partition}:kms:{region}:{account}:key/{key_id}"
+        folder.ok(name, comment, {"bytes": arn.encode().hex()}, {"region": region, "root-id": sha256(message)[:6].hex()})
+
+    accept("single-region", "as most keys are", "aws", "eu-central-1", single)
+    accept("other-region", "another key, although its id is the same", "aws", "eu-west-1", single)
+    accept("multi-region-primary", "the region is not in the id", "aws", "eu-central-1", multi)
+    accept("multi-region-replica", "the same root as its primary", "aws", "us-east-1", multi)
+    accept("china", "another partition", "aws-cn", "cn-north-1", single)
+    good = f"arn:aws:kms:eu-central-1:{account}:key/{single}"
+    for name, comment, bad in (
+        ("empty", "no byte", ""),
+        ("key-id-alone", "of which account and region?", single),
+        ("alias", "an alias may point elsewhere tomorrow", f"arn:aws:kms:eu-central-1:{account}:alias/strongroom"),
+        ("other-service", "not KMS", f"arn:aws:s3:eu-central-1:{account}:key/{single}"),
+        ("no-region", "an empty part", f"arn:aws:kms::{account}:key/{single}"),
+        ("no-key-id", "an empty part", f"arn:aws:kms:eu-central-1:{account}:key/"),
+        ("short-account", "11 digits", f"arn:aws:kms:eu-central-1:{account[1:]}:key/{single}"),
+        ("letters-in-account", "not a digit", f"arn:aws:kms:eu-central-1:{account[1:]}a:key/{single}"),
+        ("upper-case", "a second way to write it", good.upper()),
+        ("upper-case-key-id", "a second way to write it", good[:-2] + "AB"),
+        ("trailing-part", "something after the key", good + ":1"),
+        ("trailing-slash", "something after the key", good + "/x"),
+        ("trailing-newline", "a newline", good + "\n"),
+        ("leading-space", "a space", " " + good),
+        ("too-long", "257 bytes", good + "0" * (257 - len(good))),
+    ):
+        folder.refused(name, comment, "field", {"bytes": bad.encode().hex()})
     return folder
 
 
@@ -221,6 +267,23 @@ def contexts() -> Folder:
         expected += bytes([0, 0, 0, len(str(key_id))]) + str(key_id).encode()
         fields: Fields = {"purpose": str(purpose.value), "key-id": str(key_id)}
         folder.ok(name, "additional authenticated data", fields, {"context": expected.hex()})
+    return folder
+
+
+def aws_contexts() -> Folder:
+    def judge(fields: Fields) -> Fields:
+        pairs = aws_context(int(text(fields, "purpose")), named_key(fields))
+        return {"pair": [f"{name}={value}" for name, value in pairs.items()]}
+
+    folder = Folder("aws-context", judge, {})
+    for purpose, word, ring, version in (
+        (Purpose.DEK_SEED, "seed", "etcd", 7),
+        (Purpose.KEY, "key", "state", 1),
+        (Purpose.PROBE, "probe", "probe", 1),
+    ):
+        key_id = KeyId.of(ring, version, key(f"aws context {word}"))
+        pairs = [f"strongroom:purpose={word}", f"strongroom:ring={ring}", f"strongroom:key-id={key_id}"]
+        folder.ok(word, "encryption context", {"purpose": str(purpose.value), "key-id": str(key_id)}, {"pair": pairs})
     return folder
 
 
@@ -551,9 +614,11 @@ def write(directory: Path) -> int:
         xaes(),
         fingerprints(),
         root_files(),
+        aws_roots(),
         rings(),
         key_ids(),
         contexts(),
+        aws_contexts(),
         frames(),
         wrapped_keys(),
         unwraps(),

@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::plugin::Plugin;
 use crate::process::{Process, complete};
 use crate::wait::{Look, until};
-use crate::{Apiserver, Postgres, binary, http as plain_http, port};
+use crate::{Apiserver, Endpoint, Postgres, binary, http as plain_http, port};
 
 const SERVES: Duration = Duration::from_secs(15);
 const ENDS: Duration = Duration::from_secs(15);
@@ -23,6 +23,7 @@ pub struct Daemon {
     folder: PathBuf,
     admin: String,
     log_filter: String,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -30,8 +31,13 @@ impl Daemon {
     /// Writes a configuration into an empty folder; there are no keys yet.
     pub fn make(folder: &Path) -> Result<Self> {
         let admin = format!("127.0.0.1:{}", port::free()?);
-        let this =
-            Self { folder: folder.to_owned(), admin, log_filter: "info".to_owned(), process: None };
+        let this = Self {
+            folder: folder.to_owned(),
+            admin,
+            log_filter: "info".to_owned(),
+            environment: Vec::new(),
+            process: None,
+        };
         let config = format!(
             "[kms]\nsocket = {socket:?}\nallow_uids = [{uid}]\nallow_gids = []\nannotation = true\n\
              [bundle]\ndir = {bundle:?}\n\
@@ -45,6 +51,20 @@ impl Daemon {
         );
         std::fs::write(this.config(), config).context("the daemon's configuration")?;
         Ok(this)
+    }
+
+    /// Takes this key of AWS KMS, as `key = "…"` has it, in the place of the root key file.
+    pub fn root_in_aws(&self, key: &str, endpoint: &Endpoint) -> Result<()> {
+        let config = std::fs::read_to_string(self.config())?;
+        let file = format!("kind = \"local\"\nfile = {:?}\n", self.root());
+        ensure!(config.contains(&file), "the root key is not a file any more");
+        let aws = aws_root(key, endpoint);
+        std::fs::write(self.config(), config.replace(&file, &aws)).context("the configuration")
+    }
+
+    /// Adds a key of AWS KMS as a second root.
+    pub fn second_root_in_aws(&self, key: &str, endpoint: &Endpoint) -> Result<()> {
+        self.configure(&format!("[[roots]]\n{}", aws_root(key, endpoint)))
     }
 
     /// Adds sections to the configuration.
@@ -175,6 +195,11 @@ impl Daemon {
         filter.clone_into(&mut self.log_filter);
     }
 
+    /// Every later start has this variable.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) -> Result<()> {
         self.running()?.kill()
@@ -291,10 +316,15 @@ impl Daemon {
     fn command(&self, subcommand: &str) -> Result<Command> {
         let mut command = Command::new(binary::path("strongroomd")?);
         command.arg(subcommand).current_dir(&self.folder);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 
     fn running(&mut self) -> Result<Process> {
         self.process.take().context("the daemon does not run")
     }
+}
+
+fn aws_root(key: &str, endpoint: &Endpoint) -> String {
+    format!("kind = \"aws-kms\"\nkey = \"{key}\"\nendpoint = {:?}\n", endpoint.url())
 }

@@ -22,9 +22,17 @@ pub async fn get(url: &str) -> Result<(StatusCode, String)> {
 
 /// Posts JSON and reads JSON; anything but success is an error.
 pub async fn post(url: &str, json: &Value) -> Result<Value> {
+    post_with(url, &[], json).await
+}
+
+/// The same with more headers.
+pub async fn post_with(url: &str, headers: &[(&str, &str)], json: &Value) -> Result<Value> {
     let body = Full::from(serde_json::to_vec(json)?);
-    let request = Request::post(url).header("content-type", "application/json").body(body)?;
-    let (status, body) = send(request).await?;
+    let mut request = Request::post(url).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (status, body) = send(request.body(body)?).await?;
     if !status.is_success() {
         bail!("{url} answers {status}: {}", String::from_utf8_lossy(&body));
     }

@@ -1,5 +1,6 @@
 //! A Python with pinned packages, for the second implementation of the formats and for what comes as a wheel.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +17,13 @@ pub fn with_packages(requirements: &Path) -> Result<PathBuf> {
         .with_context(|| format!("{} cannot be read", requirements.display()))?;
     let hash = digest(&SHA256, &text);
     let name: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let venv = cache()?.join(format!("python-{name}"));
+    let cache = cache()?;
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("{} cannot be made", cache.display()))?;
+    // One installs, whoever else needs the same waits.
+    let lock = File::create(cache.join("python.lock")).context("the cache cannot be locked")?;
+    lock.lock().context("the cache cannot be locked")?;
+    let venv = cache.join(format!("python-{name}"));
     let python = venv.join("bin/python");
     // Written last, so that an installation that was cut short is made again.
     let complete_mark = venv.join("complete");

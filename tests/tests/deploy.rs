@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::PostParams;
-use strongroomd::{cli, config::Config};
+use strongroomd::{
+    cli,
+    config::{Config, Root},
+};
 use testbed::{Cluster, StoredValue, cluster::secret_key, object, process::complete};
 
 fn deploy(name: &str) -> Result<String> {
@@ -33,6 +36,27 @@ fn sample_configuration_is_understood_with_every_setting() -> Result<()> {
     Ok(())
 }
 
+/// The root in AWS, which stands there as a comment: with its ARN, and as an alias.
+#[test]
+fn sample_of_a_root_in_aws_is_understood() -> Result<()> {
+    let text = deploy("strongroomd.toml")?;
+    let (_, after) = text.split_once("#   [[roots]]\n").context("no root in AWS")?;
+    let settings: Vec<&str> = after.lines().map_while(|line| line.strip_prefix("#   ")).collect();
+    assert_eq!(settings.len(), 6, "{settings:?}");
+    let local = "kind = \"local\"\nfile = \"/etc/strongroom/root.key\"";
+    let parse = |settings: &[&str]| Config::parse(&text.replace(local, &settings.join("\n")));
+    let by_arn: Vec<&str> =
+        settings.iter().filter(|line| !line.starts_with("region")).copied().collect();
+    let Root::AwsKms(key) = &parse(&by_arn)?.roots[0] else { anyhow::bail!("not in AWS") };
+    assert!(key.endpoint.is_some() && key.profile.as_deref() == Some("strongroom"));
+    let alias = "key = \"alias/strongroom\"";
+    let by_alias: Vec<&str> =
+        settings.iter().map(|line| if line.starts_with("key") { alias } else { line }).collect();
+    let Root::AwsKms(key) = &parse(&by_alias)?.roots[0] else { anyhow::bail!("not in AWS") };
+    assert_eq!(key.key.region(), "eu-central-1");
+    Ok(())
+}
+
 fn settings(unit: &str) -> Result<BTreeMap<&str, &str>> {
     unit.lines()
         .filter(|line| !line.is_empty() && !line.starts_with(['#', '[']))
@@ -48,6 +72,9 @@ fn unit_starts_the_program_as_it_is_and_gives_it_little() -> Result<()> {
     cli::Args::try_parse_from(command.split_whitespace())?;
 
     let hardened = [
+        // Whatever keeps it from starting may be over in an hour.
+        ("Restart", "always"),
+        ("StartLimitIntervalSec", "0"),
         ("User", "strongroom"),
         ("CapabilityBoundingSet", ""),
         ("NoNewPrivileges", "yes"),

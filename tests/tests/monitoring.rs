@@ -26,6 +26,10 @@ tests:
         values: '1x200'
       - series: 'strongroom_root_up{instance="cp-0", root="a1"}'
         values: '1x10 0x190'
+      - series: 'strongroom_root_ends_timestamp_seconds{instance="cp-0", root="a1"}'
+        values: '_x20 1800000000x180'
+      - series: 'strongroom_roots_away{instance="cp-0"}'
+        values: '0x20 1x180'
       - series: 'strongroom_kms_key_id_hash{instance="cp-0", key_id_hash="sha256:new"}'
         values: '1x200'
       - series: 'strongroom_kms_key_id_hash{instance="cp-1", key_id_hash="sha256:old"}'
@@ -48,6 +52,22 @@ tests:
             exp_annotations:
               summary: root key a1 does not work on cp-0
               description: The keys in memory go on serving, and a restart of strongroomd would not load them. Its /readyz says what is wrong with the root key.
+      - { eval_time: 15m, alertname: StrongroomRootEnds, exp_alerts: [] }
+      - eval_time: 25m
+        alertname: StrongroomRootEnds
+        exp_alerts:
+          - exp_labels: { severity: critical, instance: cp-0, root: a1 }
+            exp_annotations:
+              summary: root key a1 will be destroyed at 2027-01-15 08:00:00 +0000 UTC
+              description: "What only it opens is lost with it, backups of etcd included. If nobody meant that: aws kms cancel-key-deletion --key-id ARN, then aws kms enable-key --key-id ARN; where imported material expires, import it again. /readyz of strongroomd on cp-0 says which."
+      - { eval_time: 25m, alertname: StrongroomRootAway, exp_alerts: [] }
+      - eval_time: 40m
+        alertname: StrongroomRootAway
+        exp_alerts:
+          - exp_labels: { severity: warning, instance: cp-0 }
+            exp_annotations:
+              summary: 1 of the root keys of cp-0 could not be opened
+              description: Others open everything; rotation waits, because a new key version is wrapped under all of them. Its /readyz says which root key, and what to do; it is taken back by itself.
       - eval_time: 30m
         alertname: StrongroomKeysDiffer
         exp_alerts:
@@ -78,6 +98,7 @@ fn every_metric_that_is_watched_is_exported() -> Result<()> {
     metrics.peer_refused(Refused::Identity);
     metrics.serving(1, &KeyId::parse("etcd/v1/000000000000")?);
     metrics.probe(RootId::parse("000000000000")?, Ok(&()));
+    metrics.root_ends(RootId::parse("000000000000")?, Some(1));
     metrics.synced(Sync::Done);
     metrics.rotation(Phase::Idle, 0);
     let exported = metrics.render()?;

@@ -6,8 +6,13 @@ use envelope::{
     bundle::{State, Version},
 };
 
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+
 use super::LoadError;
 use crate::root::Roots;
+
+/// How many versions are asked for at once: a remote root answers each in tens of milliseconds, and kube-apiserver waits.
+const AT_ONCE: usize = 64;
 
 /// All versions of one ring, unwrapped where their state lets them open anything. Immutable.
 #[derive(Debug)]
@@ -35,18 +40,18 @@ impl Snapshot {
     pub async fn unwrap(bundle: Bundle, digest: Hash, roots: &Roots) -> Result<Self, LoadError> {
         let mut by_id = HashMap::with_capacity(bundle.versions().len());
         let mut active = None;
+        let mut entries = Vec::with_capacity(bundle.versions().len());
         for version in bundle.versions() {
-            let entry = if version.state.opens() {
-                let open = Arc::new(unwrap_version(version, roots).await?);
-                if version.state == State::Active {
-                    active = Some(Arc::clone(&open));
-                }
-                Entry::Open(open)
-            } else {
-                Entry::Closed(version.state)
-            };
+            entries.push(entry(version, roots));
+        }
+        let mut entries = stream::iter(entries).buffer_unordered(AT_ONCE);
+        while let Some((version, entry)) = entries.try_next().await? {
+            if let (State::Active, Entry::Open(open)) = (version.state, &entry) {
+                active = Some(Arc::clone(open));
+            }
             by_id.insert(version.id.as_str().into(), entry);
         }
+        drop(entries);
         #[expect(clippy::expect_used, reason = "a bundle has exactly one active version")]
         let active = active.expect("one version is active");
         Ok(Self { bundle, digest, active, by_id })
@@ -93,6 +98,22 @@ impl Snapshot {
             _ => None,
         })
     }
+}
+
+/// Boxed, because only then the compiler sees that the load may move between threads.
+fn entry<'a>(
+    version: &'a Version,
+    roots: &'a Roots,
+) -> BoxFuture<'a, Result<(&'a Version, Entry), LoadError>> {
+    let entry = async move {
+        if version.state.opens() {
+            let open = unwrap_version(version, roots).await?;
+            Ok((version, Entry::Open(Arc::new(open))))
+        } else {
+            Ok((version, Entry::Closed(version.state)))
+        }
+    };
+    entry.boxed()
 }
 
 async fn unwrap_version(version: &Version, roots: &Roots) -> Result<VersionKey, LoadError> {

@@ -9,8 +9,9 @@ use envelope::{
     Context, KeyMaterial, LocalRoot, Random, RandomError, RootId, SystemRandom, WrappedKey,
 };
 use rustix::process::geteuid;
+use tokio::sync::Semaphore;
 
-use super::{RootError, RootErrorKind, RootKey};
+use super::{Checked, RootError, RootErrorKind, RootKey};
 use crate::durable;
 
 /// A root key in a file: 32 random bytes, mode 0600 or 0400, owned by the user of the daemon.
@@ -21,7 +22,11 @@ use crate::durable;
 pub struct LocalFile {
     path: PathBuf,
     id: RootId,
+    /// A load asks for all versions at once; it needs no thread for each of them.
+    readers: Semaphore,
 }
+
+const MAX_READERS: usize = 4;
 
 impl LocalFile {
     /// Makes a new root key in a new file.
@@ -38,18 +43,17 @@ impl LocalFile {
     /// Opens the file and learns the id of its key.
     ///
     /// # Errors
-    /// [`OpenRootError`].
-    pub async fn open(path: &Path) -> Result<Self, OpenRootError> {
+    /// [`FileError`].
+    pub async fn open(path: &Path) -> Result<Self, FileError> {
         let id = read_apart(path).await?.id();
-        Ok(Self { path: path.into(), id })
+        Ok(Self { path: path.into(), id, readers: Semaphore::new(MAX_READERS) })
     }
 
     async fn read(&self) -> Result<LocalRoot, RootError> {
+        let _reader = self.readers.acquire().await;
         let root = read_apart(&self.path).await.map_err(|error| {
             let kind = match error {
-                OpenRootError::Missing { .. } | OpenRootError::Io { .. } => {
-                    RootErrorKind::Unavailable
-                }
+                FileError::Missing { .. } | FileError::Io { .. } => RootErrorKind::Unavailable,
                 _ => RootErrorKind::Denied,
             };
             self.error(kind, error.to_string())
@@ -76,8 +80,8 @@ impl RootKey for LocalFile {
         self.id
     }
 
-    async fn check(&self) -> Result<(), RootError> {
-        self.read().await.map(drop)
+    async fn check(&self) -> Result<Checked, RootError> {
+        self.read().await.map(|_| Checked::default())
     }
 
     async fn wrap(&self, key: &KeyMaterial, context: Context<'_>) -> Result<WrappedKey, RootError> {
@@ -98,32 +102,32 @@ impl RootKey for LocalFile {
 }
 
 /// Reads the key away from the serving thread: a file system can hang.
-async fn read_apart(path: &Path) -> Result<LocalRoot, OpenRootError> {
+async fn read_apart(path: &Path) -> Result<LocalRoot, FileError> {
     let owned = path.to_owned();
     tokio::task::spawn_blocking(move || read(&owned))
         .await
-        .unwrap_or_else(|error| Err(OpenRootError::Io { path: path.into(), source: error.into() }))
+        .unwrap_or_else(|error| Err(FileError::Io { path: path.into(), source: error.into() }))
 }
 
-fn read(path: &Path) -> Result<LocalRoot, OpenRootError> {
+fn read(path: &Path) -> Result<LocalRoot, FileError> {
     let io = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => OpenRootError::Missing { path: path.into() },
-        io::ErrorKind::InvalidInput => OpenRootError::NotFile { path: path.into() },
-        _ => OpenRootError::Io { path: path.into(), source },
+        io::ErrorKind::NotFound => FileError::Missing { path: path.into() },
+        io::ErrorKind::InvalidInput => FileError::NotFile { path: path.into() },
+        _ => FileError::Io { path: path.into(), source },
     };
     let mut file = durable::open(path).map_err(io)?;
     // What was opened is what is judged: nobody can change the file in between.
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.mode() & 0o7777;
     if !matches!(mode, 0o600 | 0o400) {
-        return Err(OpenRootError::Mode { path: path.into(), mode });
+        return Err(FileError::Mode { path: path.into(), mode });
     }
     let euid = geteuid().as_raw();
     if metadata.uid() != euid {
-        return Err(OpenRootError::Owner { path: path.into(), owner: metadata.uid(), euid });
+        return Err(FileError::Owner { path: path.into(), owner: metadata.uid(), euid });
     }
     if metadata.len() != KeyMaterial::LEN as u64 {
-        return Err(OpenRootError::Length { path: path.into(), len: metadata.len() });
+        return Err(FileError::Length { path: path.into(), len: metadata.len() });
     }
     let key = KeyMaterial::try_build(|bytes| file.read_exact(bytes)).map_err(io)?;
     Ok(LocalRoot::new(&key))
@@ -132,7 +136,7 @@ fn read(path: &Path) -> Result<LocalRoot, OpenRootError> {
 /// The root key file cannot be used. Every message ends with what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenRootError {
+pub enum FileError {
     /// There is no file.
     #[error(
         "the root key {path} is missing: restore it from your backup, or, on a node that never had one, run strongroomd init --config FILE", path = .path.display()
@@ -172,12 +176,6 @@ pub enum OpenRootError {
         path: PathBuf,
         /// Its length.
         len: u64,
-    },
-    /// The same key is configured already.
-    #[error("the root key {path} is the same key as another of [[roots]]: remove one of the two", path = .path.display())]
-    Twice {
-        /// The file.
-        path: PathBuf,
     },
     /// It could not be read.
     #[error("the root key {path} cannot be read: {source}", path = .path.display())]

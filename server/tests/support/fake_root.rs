@@ -3,14 +3,15 @@
 use std::{
     future::pending,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use envelope::{Context, KeyMaterial, LocalRoot, RootId, SystemRandom, WrappedKey};
-use strongroomd::root::{RootError, RootErrorKind, RootKey};
+use strongroomd::root::{Checked, RootError, RootErrorKind, RootKey};
 
 /// A local root behind a switch.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(crate) struct FakeRoot {
     pub(crate) key: LocalRoot,
     hangs: AtomicBool,
     away: AtomicBool,
+    wraps_nothing: AtomicBool,
+    lies: AtomicBool,
+    says: Mutex<Checked>,
+    takes: AtomicU64,
     asked: AtomicUsize,
 }
 
@@ -31,6 +36,10 @@ impl FakeRoot {
             key: LocalRoot::new(key),
             hangs: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            wraps_nothing: AtomicBool::new(false),
+            lies: AtomicBool::new(false),
+            says: Mutex::default(),
+            takes: AtomicU64::new(0),
             asked: AtomicUsize::new(0),
         })
     }
@@ -45,6 +54,26 @@ impl FakeRoot {
         self.away.store(away, Ordering::SeqCst);
     }
 
+    /// From now on it refuses to wrap, or does it again.
+    pub(crate) fn wraps_nothing(&self, wraps_nothing: bool) {
+        self.wraps_nothing.store(wraps_nothing, Ordering::SeqCst);
+    }
+
+    /// From now on it opens everything to another key, as a corrupted proxy before it might.
+    pub(crate) fn lies(&self, lies: bool) {
+        self.lies.store(lies, Ordering::SeqCst);
+    }
+
+    /// From now on it says this of its key.
+    pub(crate) fn says(&self, checked: Checked) {
+        *self.says.lock().unwrap() = checked;
+    }
+
+    /// From now on an answer takes this long.
+    pub(crate) fn takes(&self, time: Duration) {
+        self.takes.store(time.as_millis().try_into().unwrap(), Ordering::SeqCst);
+    }
+
     /// How many keys it was asked to unwrap.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
@@ -53,6 +82,10 @@ impl FakeRoot {
     async fn answer(&self) -> Result<(), RootError> {
         if self.hangs.load(Ordering::SeqCst) {
             pending::<()>().await;
+        }
+        let takes = self.takes.load(Ordering::SeqCst);
+        if takes > 0 {
+            tokio::time::sleep(Duration::from_millis(takes)).await;
         }
         if self.away.load(Ordering::SeqCst) {
             return Err(self.error(RootErrorKind::Unavailable));
@@ -71,12 +104,15 @@ impl RootKey for FakeRoot {
         self.key.id()
     }
 
-    async fn check(&self) -> Result<(), RootError> {
-        self.answer().await
+    async fn check(&self) -> Result<Checked, RootError> {
+        self.answer().await.map(|()| self.says.lock().unwrap().clone())
     }
 
     async fn wrap(&self, key: &KeyMaterial, context: Context<'_>) -> Result<WrappedKey, RootError> {
         self.answer().await?;
+        if self.wraps_nothing.load(Ordering::SeqCst) {
+            return Err(self.error(RootErrorKind::Denied));
+        }
         Ok(self.key.wrap(key, &context, &SystemRandom).unwrap())
     }
 
@@ -87,6 +123,9 @@ impl RootKey for FakeRoot {
     ) -> Result<KeyMaterial, RootError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.answer().await?;
+        if self.lies.load(Ordering::SeqCst) {
+            return Ok(KeyMaterial::make(&SystemRandom).unwrap());
+        }
         self.key.unwrap(wrapped, &context).map_err(|_| self.error(RootErrorKind::Corrupt))
     }
 }
