@@ -229,6 +229,8 @@ struct RawRotation {
     max_age: Option<String>,
     converge_after: Option<String>,
     #[serde(default)]
+    follow_provider: bool,
+    #[serde(default)]
     apiservers: Vec<Apiserver>,
     #[serde(default = "secrets")]
     resources: Vec<String>,
@@ -261,6 +263,7 @@ impl TryFrom<RawRotation> for Rotation {
             converge_after: converge_after.unwrap_or(Policy::CONVERGE_AFTER),
             schedule,
             max_age: span("max_age", raw.max_age)?,
+            follow_provider: raw.follow_provider,
         };
         Ok(Self { policy, apiservers: raw.apiservers, resources: raw.resources })
     }

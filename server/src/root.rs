@@ -46,6 +46,13 @@ pub trait RootKey: fmt::Debug + Send + Sync {
         wrapped: &WrappedKey,
         context: Context<'_>,
     ) -> Result<KeyMaterial, RootError>;
+
+    /// What the provider calls the material that `wrapped` was made with, where it has a name.
+    async fn material(
+        &self,
+        wrapped: &WrappedKey,
+        context: Context<'_>,
+    ) -> Result<Option<String>, RootError>;
 }
 
 /// What a backend that answers says of its key.

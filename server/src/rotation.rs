@@ -25,6 +25,7 @@ mod controller;
 mod notes;
 mod plan;
 mod policy;
+mod provider;
 mod runner;
 pub mod schedule;
 mod step;

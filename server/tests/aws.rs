@@ -356,6 +356,23 @@ async fn provider_says_which_material_it_wraps_with() {
     }
 }
 
+#[tokio::test]
+async fn provider_says_which_material_something_was_wrapped_with() {
+    let id = "aabb".repeat(16);
+    for (told, seen) in
+        [(json!(id), Some(id.clone())), (json!("body-of-the-answer"), None), (json!(null), None)]
+    {
+        let body = json!({ "KeyId": ARN, "Plaintext": PLAINTEXT, "KeyMaterialId": told });
+        let (root, requests) = answering(200, body.to_string());
+        let key = KeyMaterial::copy_from(&[0x5e; 32]).unwrap();
+        let id = KeyId::derive(RingName::parse("etcd").unwrap(), 7, &key).unwrap();
+        let context = Context { purpose: Purpose::Key, key_id: &id };
+        let wrapped = WrappedKey::new(root.id(), vec![7; 190]).unwrap();
+        assert_eq!(root.material(&wrapped, context).await.unwrap(), seen);
+        assert_eq!(requests.lock().unwrap()[0].0, "TrentService.Decrypt");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn service_that_never_answers_is_given_up_within_the_deadline() {
     for call in CALLS {

@@ -5,6 +5,7 @@
 use std::slice;
 
 use envelope::{
+    RootId,
     audit::{Checkpoint, sha256},
     bundle::State as VersionState,
 };
@@ -24,12 +25,19 @@ struct Seen<'a> {
     apiservers: &'a [Apiserver],
     watched: u64,
     active_for: Option<u64>,
+    provider_rotated: Option<RootId>,
     policy: Policy,
 }
 
 impl Default for Seen<'_> {
     fn default() -> Self {
-        Self { apiservers: &[], watched: 0, active_for: None, policy: Policy::by_hand() }
+        Self {
+            apiservers: &[],
+            watched: 0,
+            active_for: None,
+            provider_rotated: None,
+            policy: Policy::by_hand(),
+        }
     }
 }
 
@@ -40,6 +48,7 @@ fn planned(ring: &Ring, seen: &Seen<'_>) -> Plan {
         apiservers: seen.apiservers,
         watched: seen.watched,
         active_for: seen.active_for,
+        provider_rotated: seen.provider_rotated,
     };
     plan(&observed, &seen.policy)
 }
@@ -337,6 +346,31 @@ fn policy_begins_a_run_when_it_is_due() {
     assert_eq!((steps(&plan), plan.next), (vec![], Some(NOW + DAY)));
     ring.rows.now = NOW + DAY;
     assert_eq!(steps(&planned(&ring, &seen)).len(), 1);
+}
+
+#[test]
+fn root_that_its_provider_rotated_begins_a_run_where_the_policy_follows() {
+    let rotated = Some(RootId([0xab; 6]));
+    let ring = Ring::of(&[Active]);
+    let seen = Seen { provider_rotated: rotated, ..Seen::default() };
+    assert_eq!(steps(&planned(&ring, &seen)), []);
+
+    let policy = Policy { follow_provider: true, ..Policy::by_hand() };
+    let seen = Seen { provider_rotated: rotated, policy: policy.clone(), ..Seen::default() };
+    let plan = planned(&ring, &seen);
+    let [Step::Begin { trigger: "provider", reason }] = &steps(&plan)[..] else {
+        panic!("{plan:?}")
+    };
+    assert!(reason.contains("abababababab") && reason.contains("etcd/v1/"), "{reason}");
+    let seen = Seen { policy: policy.clone(), ..Seen::default() };
+    assert_eq!(steps(&planned(&ring, &seen)), [], "nothing was rotated");
+
+    // Inside a window, where there are any, and it says so.
+    let schedule = Schedule::parse("0 5 1 * *", Some("2h"), None).unwrap();
+    let policy = Policy { schedule: Some(schedule), ..policy };
+    let seen = Seen { provider_rotated: rotated, policy, ..Seen::default() };
+    let plan = planned(&ring, &seen);
+    assert_eq!((steps(&plan), plan.next), (vec![], Some(NOW + 2 * 3600)));
 }
 
 #[test]

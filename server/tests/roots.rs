@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use fake_root::FakeRoot;
 
 #[path = "support/fake_root.rs"]
+#[expect(dead_code, reason = "the tests of a provider that rotates use the rest")]
 mod fake_root;
 
 /// A key under each of these roots.

@@ -111,7 +111,13 @@ fn planning(ring: &Ring) -> Result<()> {
     let begun = Instant::now();
     let state = State::verify(rows, &ring.key)?;
     let verified = begun.elapsed();
-    let observed = Observed { state: &state, apiservers: &[], watched: 0, active_for: None };
+    let observed = Observed {
+        state: &state,
+        apiservers: &[],
+        watched: 0,
+        active_for: None,
+        provider_rotated: None,
+    };
     let policy = Policy::by_hand();
     let mut times: Vec<Duration> = (0..101)
         .map(|_| {

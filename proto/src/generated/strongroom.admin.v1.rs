@@ -500,7 +500,7 @@ pub struct Run {
     /// Counts from 1.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// `schedule`, `age`, `manual` or `compromise`.
+    /// `schedule`, `age`, `provider`, `manual` or `compromise`.
     #[prost(string, tag = "2")]
     pub trigger: ::prost::alloc::string::String,
     /// Why, for people.

@@ -151,7 +151,7 @@ impl RunState {
 pub struct RunRow {
     /// Counts from 1.
     pub id: u64,
-    /// What started it: `schedule`, `age`, `manual`, `compromise`.
+    /// What started it: `schedule`, `age`, `provider`, `manual`, `compromise`.
     pub trigger: String,
     /// Why, for people.
     pub reason: String,

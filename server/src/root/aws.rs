@@ -130,11 +130,12 @@ impl AwsKms {
         })
     }
 
+    /// What `wrapped` opens to, and with which material.
     async fn try_unwrap(
         &self,
         wrapped: &WrappedKey,
         context: Context<'_>,
-    ) -> Result<KeyMaterial, Refusal> {
+    ) -> Result<(KeyMaterial, Option<String>), Refusal> {
         if wrapped.root() != self.id() {
             return Err(Refusal::new(RootErrorKind::Corrupt, "it names another root key"));
         }
@@ -151,11 +152,12 @@ impl AwsKms {
         let key = KeyMaterial::copy_from(&plaintext);
         plaintext.zeroize();
         ours?;
-        key.ok_or_else(|| {
+        let key = key.ok_or_else(|| {
             let message =
                 "what AWS KMS opened is no key: look at what stands between (proxy, endpoint)";
             Refusal::new(RootErrorKind::Corrupt, message)
-        })
+        })?;
+        Ok((key, answer.key_material_id.filter(|id| is_material(id))))
     }
 
     async fn try_check(&self) -> Result<Checked, Refusal> {
@@ -194,7 +196,17 @@ impl RootKey for AwsKms {
         wrapped: &WrappedKey,
         context: Context<'_>,
     ) -> Result<KeyMaterial, RootError> {
-        self.try_unwrap(wrapped, context).await.map_err(|refusal| self.error(refusal))
+        let opened = self.try_unwrap(wrapped, context).await;
+        opened.map(|(key, _)| key).map_err(|refusal| self.error(refusal))
+    }
+
+    async fn material(
+        &self,
+        wrapped: &WrappedKey,
+        context: Context<'_>,
+    ) -> Result<Option<String>, RootError> {
+        let opened = self.try_unwrap(wrapped, context).await;
+        opened.map(|(_, material)| material).map_err(|refusal| self.error(refusal))
     }
 }
 

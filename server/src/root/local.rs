@@ -99,6 +99,11 @@ impl RootKey for LocalFile {
         root.unwrap(wrapped, &context)
             .map_err(|error| self.error(RootErrorKind::Corrupt, error.to_string()))
     }
+
+    /// A file is its material.
+    async fn material(&self, _: &WrappedKey, _: Context<'_>) -> Result<Option<String>, RootError> {
+        Ok(None)
+    }
 }
 
 /// Reads the key away from the serving thread: a file system can hang.

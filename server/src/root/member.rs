@@ -61,6 +61,14 @@ impl Member {
         })
     }
 
+    pub(super) async fn material(
+        &self,
+        wrapped: &WrappedKey,
+        context: Context<'_>,
+    ) -> Result<Option<String>, RootError> {
+        self.circuit.ask(self.root.material(wrapped, context)).await
+    }
+
     /// The call that is under way for this question, or a new one. It ends when the last who waits for it goes.
     fn call(&self, wrapped: &WrappedKey, context: Context<'_>) -> Shared<Call> {
         let question = (context.encode(), wrapped.blob().to_vec());

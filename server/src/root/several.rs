@@ -203,6 +203,22 @@ impl Roots {
         Err(failed.map_or_else(|| self.no_root_for(wraps), UnwrapError::Root))
     }
 
+    /// What the provider of the root that `wrapped` names calls the material that it was made with, where it has a name and the
+    /// root is open.
+    ///
+    /// # Errors
+    /// That of the root.
+    pub async fn material(
+        &self,
+        wrapped: &WrappedKey,
+        context: Context<'_>,
+    ) -> Result<Option<String>, RootError> {
+        match self.members().find(|member| member.id() == wrapped.root()) {
+            Some(member) => member.material(wrapped, context).await,
+            None => Ok(None),
+        }
+    }
+
     fn no_root_for(&self, wraps: &[WrappedKey]) -> UnwrapError {
         let wanted = wraps.iter().map(WrappedKey::root).collect();
         match self.away() {

@@ -19,7 +19,7 @@ pub use self::destruction::{MAX_WAIT, MIN_WAIT};
 pub enum Act {
     /// Begin a rotation.
     Begin {
-        /// `manual`, `compromise`, `schedule` or `age`.
+        /// One of [`Act::TRIGGERS`].
         trigger: &'static str,
         /// Why, for people.
         reason: String,
@@ -110,7 +110,7 @@ pub enum Act {
 
 impl Act {
     /// What may begin a run.
-    pub const TRIGGERS: [&'static str; 4] = ["manual", "compromise", "schedule", "age"];
+    pub const TRIGGERS: [&'static str; 5] = ["manual", "compromise", "schedule", "age", "provider"];
 
     /// Puts it into `draft`, on behalf of `actor`. One act a draft: it is judged on the state, not on what the draft holds.
     ///

@@ -5,14 +5,17 @@ use std::{
 
 use async_trait::async_trait;
 use envelope::{
-    Context, LedgerKey, Purpose, RingName,
+    Context, LedgerKey, Purpose, RingName, RootId,
     audit::{Checkpoint, Hash, Record, START},
 };
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{self, OnceCell},
+    time::Instant,
+};
 
 use super::{
     Act, Control, ControlError, Observed, Planned, Policy, Scraper, adopt, notes::Notes, plan,
-    succeeds,
+    provider::Provider, succeeds,
 };
 use crate::{
     keyring::Keyring,
@@ -47,6 +50,7 @@ pub struct Controller {
     notes: Notes,
     policy: Policy,
     scraper: Scraper,
+    provider: sync::Mutex<Provider>,
 }
 
 impl Controller {
@@ -65,6 +69,7 @@ impl Controller {
             notes: Notes::default(),
             policy: Policy::by_hand(),
             scraper: Scraper::default(),
+            provider: sync::Mutex::default(),
         }
     }
 
@@ -91,6 +96,12 @@ impl Controller {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// A root key that its provider rotated since the active version was wrapped, where the policy wants to know.
+    pub async fn provider_rotated(&self, state: &State) -> Option<RootId> {
+        let active = state.active().filter(|_| self.policy.follow_provider)?;
+        self.provider.lock().await.rotated(&self.roots, active).await
     }
 
     /// What looks at the apiservers.
@@ -323,8 +334,13 @@ impl Control for Controller {
     async fn plan(&self) -> Result<Planned, ControlError> {
         let state = Self::state(self).await?;
         let apiservers = self.scraper.look().await;
-        let observed =
-            Observed { state: &state, apiservers: &apiservers, watched: 0, active_for: None };
+        let observed = Observed {
+            state: &state,
+            apiservers: &apiservers,
+            watched: 0,
+            active_for: None,
+            provider_rotated: self.provider_rotated(&state).await,
+        };
         let plan = plan(&observed, &self.policy);
         Ok(Planned { plan, apiservers, state })
     }

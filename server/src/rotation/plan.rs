@@ -1,6 +1,8 @@
 mod housekeeping;
 mod run;
 
+use envelope::RootId;
+
 use super::{Policy, words::moment};
 use crate::ledger::State;
 
@@ -19,6 +21,8 @@ pub struct Observed<'a> {
     /// For how many seconds of monotonic time this leader has seen the open run's version active; absent where nobody leads,
     /// and the ledger's clock alone is asked. A clock that is set an hour ahead must not end the wait for apiservers.
     pub active_for: Option<u64>,
+    /// A root key that its provider rotated since the active version was wrapped under it; absent also where nobody asked.
+    pub provider_rotated: Option<RootId>,
 }
 
 /// What one apiserver says of itself.
@@ -72,7 +76,7 @@ impl Phase {
 pub enum Step {
     /// Begin a run, because the policy says so.
     Begin {
-        /// `schedule` or `age`.
+        /// `schedule`, `age` or `provider`.
         trigger: &'static str,
         /// Why.
         reason: String,
@@ -140,7 +144,7 @@ pub struct Plan {
 #[must_use]
 pub fn plan(observed: &Observed<'_>, policy: &Policy) -> Plan {
     let state = observed.state;
-    let due = policy.due(state);
+    let due = policy.due(state, observed.provider_rotated);
     let mut plan = Plan {
         phase: Phase::Idle,
         steps: housekeeping::steps(observed),

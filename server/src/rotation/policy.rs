@@ -1,3 +1,5 @@
+use envelope::RootId;
+
 use super::{
     Schedule,
     words::{moment, span},
@@ -13,6 +15,9 @@ pub struct Policy {
     pub schedule: Option<Schedule>,
     /// Begin when the active version is older than this; inside the windows of the schedule, where it has any.
     pub max_age: Option<u64>,
+    /// Begin when the provider of a root key rotated it, which re-encrypts nothing by itself; inside the windows of the schedule,
+    /// where it has any.
+    pub follow_provider: bool,
 }
 
 /// A run that the policy wants.
@@ -34,19 +39,28 @@ impl Policy {
     /// By how much the ledger's clock may be set ahead without ending a wait too early.
     pub const CLOCK_ERROR: u64 = 2 * 3600;
 
-    /// A rotation of old age that somebody cancelled is proposed again after this: not at once, which would be quarrelling,
+    /// A rotation that nobody asked for by hand and somebody cancelled is proposed again after this: not at once, which would be quarrelling,
     /// and not a whole age later.
     pub const AFTER_CANCEL: u64 = 86_400;
 
     /// Nothing begins by itself.
     #[must_use]
     pub fn by_hand() -> Self {
-        Self { converge_after: Self::CONVERGE_AFTER, schedule: None, max_age: None }
+        Self {
+            converge_after: Self::CONVERGE_AFTER,
+            schedule: None,
+            max_age: None,
+            follow_provider: false,
+        }
     }
 
     /// The next run that nobody asks for by hand.
-    pub(super) fn due(&self, state: &State) -> Option<Due> {
-        [self.by_schedule(state), self.by_age(state)].into_iter().flatten().min_by_key(|due| due.at)
+    pub(super) fn due(&self, state: &State, provider_rotated: Option<RootId>) -> Option<Due> {
+        let provider = provider_rotated.and_then(|root| self.by_provider(state, root));
+        [self.by_schedule(state), self.by_age(state), provider]
+            .into_iter()
+            .flatten()
+            .min_by_key(|due| due.at)
     }
 
     fn by_schedule(&self, state: &State) -> Option<Due> {
@@ -64,15 +78,7 @@ impl Policy {
         let (max, active) = (self.max_age?, state.active()?);
         let since = active_since(state).unwrap_or(active.created);
         let old = since.saturating_add(max);
-        let mut due = old.max(state.now);
-        let last = state.runs.last().filter(|run| run.state == RunState::Cancelled);
-        if let Some(ended) = last.and_then(|run| believed(run.ended?, state.now)) {
-            due = due.max(ended.saturating_add(Self::AFTER_CANCEL));
-        }
-        let at = match &self.schedule {
-            Some(schedule) => schedule.open_from(due)?,
-            None => due,
-        };
+        let at = self.proposed(old.max(state.now), state)?;
         let reason = format!(
             "{} is active since {}: the policy allows {}",
             active.id,
@@ -80,6 +86,26 @@ impl Policy {
             span(max)
         );
         Some(Due { at, trigger: "age", reason, overdue: old <= state.now })
+    }
+
+    fn by_provider(&self, state: &State, root: RootId) -> Option<Due> {
+        let active = state.active().filter(|_| self.follow_provider)?;
+        let at = self.proposed(state.now, state)?;
+        let reason =
+            format!("the provider of root key {root} rotated it since {} was wrapped", active.id);
+        Some(Due { at, trigger: "provider", reason, overdue: true })
+    }
+
+    /// The first moment from `due` on that is in a window, and a while after somebody cancelled the last run.
+    fn proposed(&self, mut due: u64, state: &State) -> Option<u64> {
+        let last = state.runs.last().filter(|run| run.state == RunState::Cancelled);
+        if let Some(ended) = last.and_then(|run| believed(run.ended?, state.now)) {
+            due = due.max(ended.saturating_add(Self::AFTER_CANCEL));
+        }
+        match &self.schedule {
+            Some(schedule) => schedule.open_from(due),
+            None => Some(due),
+        }
     }
 }
 

@@ -119,6 +119,7 @@ impl Runner {
             apiservers: &apiservers,
             watched: since.elapsed().as_secs(),
             active_for: Some(seen.elapsed().as_secs()),
+            provider_rotated: self.controller.provider_rotated(&state).await,
         };
         let Plan { phase, steps, waits, .. } = plan(&observed, self.controller.policy());
         self.metrics.rotation(phase, waits.len());

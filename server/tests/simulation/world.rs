@@ -268,6 +268,7 @@ impl World {
             apiservers: &apiservers,
             watched: leader.map_or(0, |lead| now - lead.watches_since),
             active_for: leader.map(|lead| lead.active_since.map_or(0, |(_, since)| now - since)),
+            provider_rotated: None,
         };
         plan(&observed, &self.policy)
     }

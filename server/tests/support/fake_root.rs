@@ -22,6 +22,7 @@ pub(crate) struct FakeRoot {
     wraps_nothing: AtomicBool,
     lies: AtomicBool,
     says: Mutex<Checked>,
+    made_with: Mutex<Option<String>>,
     takes: AtomicU64,
     asked: AtomicUsize,
 }
@@ -39,6 +40,7 @@ impl FakeRoot {
             wraps_nothing: AtomicBool::new(false),
             lies: AtomicBool::new(false),
             says: Mutex::default(),
+            made_with: Mutex::default(),
             takes: AtomicU64::new(0),
             asked: AtomicUsize::new(0),
         })
@@ -67,6 +69,11 @@ impl FakeRoot {
     /// From now on it says this of its key.
     pub(crate) fn says(&self, checked: Checked) {
         *self.says.lock().unwrap() = checked;
+    }
+
+    /// From now on it says that everything was wrapped with this material.
+    pub(crate) fn made_with(&self, material: Option<&str>) {
+        *self.made_with.lock().unwrap() = material.map(str::to_owned);
     }
 
     /// From now on an answer takes this long.
@@ -127,5 +134,10 @@ impl RootKey for FakeRoot {
             return Ok(KeyMaterial::make(&SystemRandom).unwrap());
         }
         self.key.unwrap(wrapped, &context).map_err(|_| self.error(RootErrorKind::Corrupt))
+    }
+
+    async fn material(&self, _: &WrappedKey, _: Context<'_>) -> Result<Option<String>, RootError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.answer().await.map(|()| self.made_with.lock().unwrap().clone())
     }
 }
