@@ -59,8 +59,11 @@ impl AwsKms {
                     kind: it.kind,
                     message: it.message,
                 };
-                let arn = arn_of(&describe(&client, alias).await.map_err(failed)?);
-                let arn = arn.map_err(failed)?;
+                let metadata = describe(&client, alias).await.map_err(failed)?;
+                let arn = arn_of(&metadata).map_err(failed)?;
+                if arn.region() != configured.key.region() {
+                    return Err(failed(nothing_said()).into());
+                }
                 pin.write(&arn).await?;
                 info!(alias, key = %arn, pin = %pin.path().display(), "an alias was pinned to its key");
                 arn
@@ -85,6 +88,8 @@ impl AwsKms {
         let pin = pin.path().display();
         match target {
             Ok(target) if target == self.arn => None,
+            // It says nothing of the alias.
+            Err(Refusal { kind: RootErrorKind::Throttled, .. }) => None,
             Ok(target) => Some(format!(
                 "{text} points to {target} now; this daemon goes on with {}, as {pin} says. Point the alias back; or, to move, give \
                  the new key as another of [[roots]] and wrap everything under it before the old one goes",

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use testbed::{
     Daemon, Endpoint, Moto,
@@ -13,7 +13,11 @@ use testbed::{
     wait::{Look, until},
 };
 
-use crate::steps::{SEED, refuses_to_serve, request};
+use crate::{
+    holder::Holder,
+    memory::Image,
+    steps::{SEED, refuses_to_serve, request},
+};
 
 const REGION: &str = "eu-central-1";
 /// Everything that is bounded, with room for a slow machine.
@@ -45,6 +49,20 @@ impl Place {
         place.init()?;
         place.daemon.start().await?;
         Ok(place)
+    }
+
+    /// Puts the root in AWS before the file.
+    fn prefer_aws(&self) -> Result<()> {
+        let config = std::fs::read_to_string(self.daemon.config())?;
+        let mut parts = config.split("[[roots]]\n");
+        let (Some(head), Some(file), Some(aws), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            anyhow::bail!("two roots are expected")
+        };
+        let (file, rest) = file.split_once("[admin]").context("no [admin]")?;
+        let swapped = format!("{head}[[roots]]\n{aws}[[roots]]\n{file}[admin]{rest}");
+        Ok(std::fs::write(self.daemon.config(), swapped)?)
     }
 
     async fn bare() -> Result<Self> {
@@ -200,13 +218,8 @@ fn daemon_with_another_root_starts_without_aws_and_takes_it_back() -> Result<()>
 fn preferred_root_that_hangs_does_not_hold_up_the_start() -> Result<()> {
     testbed::run(async {
         let mut place = Place::with_a_file().await?;
-        let config = std::fs::read_to_string(place.daemon.config())?;
-        let (head, roots) = config.split_once("[[roots]]\n").unwrap();
-        let (file, aws) = roots.split_once("[admin]").unwrap();
-        let (admin, aws) = aws.split_once("[[roots]]\n").unwrap();
-        let swapped = format!("{head}[[roots]]\n{aws}[[roots]]\n{file}[admin]{admin}");
         assert!(place.daemon.terminate().await?.success());
-        std::fs::write(place.daemon.config(), swapped)?;
+        place.prefer_aws()?;
         place.endpoint.becomes(Line::IsSilent).await?;
         let began = Instant::now();
         place.daemon.start().await?;
@@ -231,6 +244,48 @@ fn lost_bundle_is_recovered_from_by_the_annotation_and_aws() -> Result<()> {
         assert!(made.status.success(), "{made:?}");
         place.daemon.start().await?;
         place.serves(&stored).await
+    })
+}
+
+/// It came in base64, through buffers of HTTP and the SDK; what is left is the one copy that serves.
+#[test]
+fn key_that_came_from_aws_is_in_memory_once() -> Result<()> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    testbed::run(async {
+        let mut place = Place::with_a_file().await?;
+        // The file says what to look for.
+        let holder = Holder::of(&place.daemon)?;
+        let version = *holder.unwrapped()?[0].expose_secret();
+        let ledger = *holder.ledger_key()?.expose_secret();
+        assert!(place.daemon.terminate().await?.success());
+        place.prefer_aws()?;
+        place.endpoint.take_asked();
+        place.daemon.start().await?;
+        let opened = place.endpoint.take_asked();
+        assert!(opened.iter().filter(|it| it.operation == "Decrypt").count() >= 2, "{opened:?}");
+        place.was_probed().await?;
+
+        let id = place.daemon.id().context("it runs")?;
+        let look_for = [
+            ("key version", version.to_vec(), 1),
+            ("ledger key", ledger.to_vec(), 0),
+            // Without the last digits, which depend on what follows.
+            ("key version in base64", STANDARD.encode(version)[..42].into(), 0),
+            ("ledger key in base64", STANDARD.encode(ledger)[..42].into(), 0),
+        ];
+        until("nothing is left in buffers", SOON, async || {
+            let image = Image::of(id)?;
+            let found: Vec<_> =
+                look_for.iter().map(|(name, needle, _)| (*name, image.count(needle))).collect();
+            let expected = look_for.iter().map(|(name, _, count)| (*name, *count));
+            Ok(if expected.eq(found.iter().copied()) {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{found:?}"))
+            })
+        })
+        .await
     })
 }
 

@@ -24,7 +24,7 @@ impl Holder {
         let bytes = fs::read(daemon.bundle_file())?;
         let bundle = UnverifiedBundle::parse(&bytes)?;
         let ledger = bundle.ledger().clone();
-        let key = root.unwrap(&ledger.wraps[0], &key_context(&ledger.id))?;
+        let key = root.unwrap(of_root(&ledger.wraps, &root)?, &key_context(&ledger.id))?;
         let ledger = LedgerKey::new(ledger.id, key)?;
         Ok(Self { bundle: bundle.verify(&ledger)?, root, ledger })
     }
@@ -64,14 +64,17 @@ impl Holder {
     pub(crate) fn unwrapped(&self) -> Result<Vec<KeyMaterial>> {
         let versions = self.bundle.versions().iter();
         versions
-            .map(|version| Ok(self.root.unwrap(&version.wraps[0], &key_context(&version.id))?))
+            .map(|version| {
+                let wrap = of_root(&version.wraps, &self.root)?;
+                Ok(self.root.unwrap(wrap, &key_context(&version.id))?)
+            })
             .collect()
     }
 
     /// The ledger key, as it is in no file.
     pub(crate) fn ledger_key(&self) -> Result<KeyMaterial> {
         let ledger = self.bundle.ledger();
-        Ok(self.root.unwrap(&ledger.wraps[0], &key_context(&ledger.id))?)
+        Ok(self.root.unwrap(of_root(&ledger.wraps, &self.root)?, &key_context(&ledger.id))?)
     }
 }
 
@@ -80,6 +83,11 @@ pub(crate) fn make_foreign_key() -> Result<(KeyMaterial, KeyId)> {
     let key = KeyMaterial::make(&SystemRandom)?;
     let id = KeyId::derive(RingName::parse("etcd")?, 7, &key)?;
     Ok((key, id))
+}
+
+/// There may be other roots.
+fn of_root<'a>(wraps: &'a [WrappedKey], root: &LocalRoot) -> Result<&'a WrappedKey> {
+    wraps.iter().find(|wrap| wrap.root() == root.id()).context("no wrap of this root")
 }
 
 fn key_context(id: &KeyId) -> Context<'_> {

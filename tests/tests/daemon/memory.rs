@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// The writable memory of a process: what its core file would hold.
-struct Image(Vec<u8>);
+pub(crate) struct Image(Vec<u8>);
 
 impl Image {
     /// Needs to be root, or the right to trace the daemon: it has forbidden that to its own user.
-    fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
         let mut memory = File::open(format!("/proc/{pid}/mem"))
             .context("the memory of the daemon can be read by root only")?;
@@ -38,7 +38,7 @@ impl Image {
         Ok(Self(image))
     }
 
-    fn count(&self, needle: &[u8]) -> usize {
+    pub(crate) fn count(&self, needle: &[u8]) -> usize {
         let (first, rest) = needle.split_first().unwrap();
         let starts = self.0.iter().enumerate().filter(|(_, byte)| *byte == first);
         starts.filter(|(at, _)| self.0[at + 1..].starts_with(rest)).count()

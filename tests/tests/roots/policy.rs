@@ -12,10 +12,7 @@ use testbed::{Daemon, Endpoint, Moto, endpoint::Asked, folder::Folder, moto::CRE
 fn iam_policy_allows_what_is_asked_and_nothing_else() -> Result<()> {
     testbed::run(async {
         let asked = everything_that_is_asked().await?;
-        let policy = fs::read_to_string(
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/aws-kms-policy.json"),
-        )?;
-        let policy: Value = serde_json::from_str(&policy)?;
+        let policy: Value = serde_json::from_str(&deploy("aws-kms-policy.json")?)?;
         let statements = policy["Statement"].as_array().context("no statements")?;
 
         let actions: BTreeSet<String> =
@@ -38,6 +35,31 @@ fn iam_policy_allows_what_is_asked_and_nothing_else() -> Result<()> {
         assert_eq!(resources.collect::<BTreeSet<_>>().len(), 1);
         Ok(())
     })
+}
+
+/// Without `sub` every pod of the cluster could take the role, without `aud` a token that was meant for somebody else.
+#[test]
+fn trust_policy_lets_one_service_account_in() -> Result<()> {
+    let policy: Value = serde_json::from_str(&deploy("aws-irsa-trust-policy.json")?)?;
+    let [statement] = &policy["Statement"].as_array().context("no statements")?[..] else {
+        anyhow::bail!("one statement")
+    };
+    assert_eq!(statement["Action"], "sts:AssumeRoleWithWebIdentity");
+    let condition = statement["Condition"].as_object().context("no condition")?;
+    assert_eq!(condition.keys().collect::<Vec<_>>(), ["StringEquals"], "no wildcard");
+    let equal = condition["StringEquals"].as_object().context("no pairs")?;
+    let value = |end: &str| equal.iter().find_map(|(name, it)| name.ends_with(end).then_some(it));
+    assert_eq!(value(":aud").context("no aud")?, "sts.amazonaws.com");
+    assert_eq!(
+        value(":sub").context("no sub")?,
+        "system:serviceaccount:control-planes:strongroomd"
+    );
+    Ok(())
+}
+
+fn deploy(name: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
+    fs::read_to_string(&path).with_context(|| format!("{}", path.display()))
 }
 
 /// A whole life: an alias is looked up, a ring is begun, served, probed and rotated.

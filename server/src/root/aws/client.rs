@@ -33,8 +33,10 @@ pub(super) async fn connect(configured: &AwsKms) -> Client {
         .build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http)
-        .region(Region::new(configured.key.region().to_owned()))
-        .use_fips(configured.fips);
+        .region(Region::new(configured.key.region().to_owned()));
+    if configured.fips {
+        loader = loader.use_fips(true);
+    }
     if let Some(profile) = &configured.profile {
         loader = loader.profile_name(profile);
     }
