@@ -281,3 +281,29 @@ fn ledger_that_went_its_own_way_is_not_mixed_with_another() {
     let refused = adopt(&mut draft, &bundle(&Ring::of(&[Active, Deactivated])), "ann").unwrap_err();
     assert!(refused.0.contains("do not belong together"), "{refused}");
 }
+
+/// A hold keeps a key from being lost, not from being closed: `Act::Compromise` says so.
+#[test]
+fn version_that_is_compromised_stays_closed_under_a_hold_that_was_never_let_go_of() {
+    let hold = |ring: &mut Ring| {
+        let (first, last) = (Some(1), Some(1));
+        let act = Act::AddHold { first, last, until: NOW + 90 * DAY, reason: "etcd backup".into() };
+        ring.act("ann", &act).unwrap();
+    };
+    let (mut ring, known) =
+        restored(&[Deactivated, Active], hold, &[(1, VersionState::Compromised)]);
+    assert_eq!(known.versions()[0].state, VersionState::Compromised);
+    adopted(&mut ring, &known);
+    assert_eq!(states(&ring), [VersionState::Compromised, Active]);
+}
+
+/// Where nobody can tell which came last, the key that somebody else may have stays closed.
+#[test]
+fn version_that_the_ledger_knows_as_compromised_does_not_open_by_adopting() {
+    let (mut ring, known) =
+        restored(&[Deactivated, Active], |_| {}, &[(3, PreActive), (3, Active)]);
+    // The node was away; in the restored ledger somebody closed version 1 on purpose.
+    bring(&mut ring, 1, VersionState::Compromised);
+    adopted(&mut ring, &known);
+    assert_eq!(states(&ring)[0], VersionState::Compromised);
+}

@@ -30,6 +30,7 @@ pub(super) fn refuse(error: &ControlError) -> Status {
         | ControlError::Random(_)
         | ControlError::Starting(_) => Code::Unavailable,
         ControlError::Draft(_) => Code::FailedPrecondition,
+        ControlError::Shared(error) => return refuse(error),
     };
     if matches!(code, Code::DataLoss) || matches!(error, ControlError::Draft(_)) {
         error!(%error, "the admin API could not do what it was asked");

@@ -403,7 +403,10 @@ impl Admin for Desk {
             reader.push(&piece.chunk).map_err(not_an_export)?;
         }
         let dump = reader.finish().map_err(not_an_export)?;
-        let state = self.gate.control(&granted).import(granted.actor(), dump).await;
+        // In a task of its own: once it is begun it is finished and recorded, whether the caller stays or not.
+        let (control, actor) = (self.gate.shared_control(&granted), granted.actor().to_owned());
+        let state = tokio::spawn(async move { control.import(&actor, dump).await }).await;
+        let state = state.map_err(|_| Status::unavailable("the daemon is stopping: ask again"))?;
         let state = state.map_err(|error| refuse(&error))?;
         info!(actor = granted.actor(), "a ledger was imported");
         Ok(Response::new(admin::ImportLedgerResponse {

@@ -156,7 +156,10 @@ pub(super) async fn export_audit(feed: Feed<admin::ExportAuditResponse>) {
 
 pub(super) async fn export_ledger(feed: Feed<admin::ExportLedgerResponse>) {
     let work = async {
-        let dump = feed.control.dump(feed.granted.actor()).await?;
+        // In a task of its own: that it was asked for is recorded, whether the reader stays or not.
+        let (control, actor) = (Arc::clone(&feed.control), feed.granted.actor().to_owned());
+        let dump = tokio::spawn(async move { control.dump(&actor).await }).await;
+        let dump = dump.map_err(|_| Ended::Gone)??;
         let refused =
             |error: export::ExportError| Ended::Refused(Status::aborted(error.to_string()));
         let mut chunk = Vec::with_capacity(CHUNK);

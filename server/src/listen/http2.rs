@@ -93,10 +93,11 @@ pub(crate) async fn serve<D, S, M>(
 /// Drives `connection`: it takes what has arrived, that runs, and the next round writes what was answered.
 async fn run<C: Future>(connection: C, accepted: Accepted) -> C::Output {
     let mut connection = pin!(connection);
+    let taken = Taken(accepted);
     poll_fn(|cx| {
         loop {
             match connection.as_mut().poll(cx) {
-                Poll::Pending if accepted.run() => {}
+                Poll::Pending if taken.0.run() => {}
                 polled => return polled,
             }
         }
@@ -116,10 +117,24 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Accepted {
     }
 }
 
+/// What a connection took and did not run goes with it. A call holds the list that it stands in, and would keep its place among
+/// those under way for ever.
+struct Taken(Accepted);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        drop(self.0.take());
+    }
+}
+
 impl Accepted {
+    fn take(&self) -> Vec<Call> {
+        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Runs all of them as far as they go at once; whether there were any.
     fn run(&self) -> bool {
-        let calls = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let calls = self.take();
         let some = !calls.is_empty();
         for mut call in calls {
             // Nobody need be woken: what waits is polled again, by its own task.
@@ -136,7 +151,13 @@ impl Accepted {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
+    use std::{collections::VecDeque, io};
+
+    use tokio::{
+        io::{AsyncRead, AsyncWrite, ReadBuf},
+        sync::oneshot,
+        time::timeout,
+    };
 
     use super::*;
 
@@ -156,5 +177,95 @@ mod tests {
         assert!(!accepted.run(), "each is run once");
         ready.send(()).unwrap();
         assert_eq!((first.await, second.await), (Ok("at once"), Ok("later")));
+    }
+
+    /// Frames by hand.
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let len = (payload.len() as u32).to_be_bytes();
+        [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    const BEGUN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    /// POST http / of authority a.
+    const POST: &[u8] = b"\x83\x86\x84\x41\x01a";
+
+    /// Reads what is scripted; an empty piece is a read that has to wait, the end is the end of the connection.
+    struct Scripted(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Scripted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match self.0.pop_front() {
+                Some(piece) if piece.is_empty() => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some(mut piece) => {
+                    let later = piece.split_off(piece.len().min(buf.remaining()));
+                    buf.put_slice(&piece);
+                    if !later.is_empty() {
+                        self.0.push_front(later);
+                    }
+                }
+                None => {}
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Scripted {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// How many calls there still are after the connection is over.
+    async fn calls_left(pieces: &[&[u8]]) -> usize {
+        let alive = Arc::new(());
+        let call = Arc::clone(&alive);
+        let service = service_fn(move |_: Request<Incoming>| {
+            let guard = Arc::clone(&call);
+            async move {
+                drop(guard);
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }
+        });
+        let accepted = Accepted::default();
+        let io = Scripted(pieces.iter().map(|piece| piece.to_vec()).collect());
+        let connection = Builder::new(accepted.clone()).serve_connection(TokioIo::new(io), service);
+        let ended = run(connection, accepted);
+        // Whether it ended well does not matter here.
+        let _ = timeout(Duration::from_secs(5), ended).await.unwrap();
+        // What tokio has as a task is run or dropped by now.
+        tokio::task::yield_now().await;
+        Arc::strong_count(&alive) - 1
+    }
+
+    #[tokio::test]
+    async fn call_that_was_taken_is_let_go_when_its_connection_ends_in_the_same_moment() {
+        let call = frame(1, 5, 1, POST);
+        assert_eq!(calls_left(&[BEGUN, &call, &[], &[]]).await, 0, "run, then the end");
+        assert_eq!(calls_left(&[BEGUN, &call, &[]]).await, 0, "the end before it is run");
+    }
+
+    #[tokio::test]
+    async fn call_is_let_go_when_a_connect_with_a_body_behind_it_ends_the_connection() {
+        let call = frame(1, 5, 1, POST);
+        let connect = frame(1, 4, 3, b"\x42\x07CONNECT\x41\x01a\x5c\x011");
+        let all = [BEGUN, &call, &connect].concat();
+        assert_eq!(calls_left(&[&all, &[], &[], &[], &[]]).await, 0);
     }
 }

@@ -100,7 +100,9 @@ impl Merge {
                     };
                     // One that is further than the node's stays there; the node follows.
                     let Some(next) = towards(row.state, goal) else { continue };
-                    if let Some(hold) = state.held(number).filter(|_| !next.opens()) {
+                    // A hold keeps a key from being lost, and one that is compromised is closed all the same.
+                    let ends = !next.opens() && next != VersionState::Compromised;
+                    if let Some(hold) = state.held(number).filter(|_| ends) {
                         if goal == VersionState::Destroyed {
                             return refuse(held_and_gone(row, hold));
                         }
@@ -156,13 +158,14 @@ fn towards(from: VersionState, goal: VersionState) -> Option<VersionState> {
     use VersionState::{
         Active, Archived, Compromised, Deactivated, DestroyScheduled, Destroyed, PreActive,
     };
-    if from == goal || !leads_to(from, goal) {
+    // Where nobody can tell which came last, a key that somebody else may have stays closed: to open it is an act of its own.
+    if from == goal || !leads_to(from, goal) || (from == Compromised && goal.opens()) {
         return None;
     }
     Some(match (from, goal) {
         (_, Compromised) => Compromised,
         (PreActive, Active) => Active,
-        (PreActive | Active, _) | (Archived | Compromised, Deactivated) => Deactivated,
+        (PreActive | Active, _) | (Archived, Deactivated) => Deactivated,
         (Archived, Destroyed) => DestroyScheduled,
         (DestroyScheduled, Destroyed) => Destroyed,
         (Deactivated | DestroyScheduled | Compromised | Archived | Destroyed, _) => Archived,

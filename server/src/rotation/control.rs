@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use envelope::{
@@ -115,4 +115,7 @@ pub enum ControlError {
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] envelope::RandomError),
+    /// What was written together failed together.
+    #[error(transparent)]
+    Shared(Arc<Self>),
 }

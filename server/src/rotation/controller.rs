@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use super::{
-    Act, Control, ControlError, Observed, Planned, Policy, Scraper, adopt, notes::Notes, plan,
-    provider::Provider, succeeds,
+    Act, Control, ControlError, NoSuccessor, Observed, Planned, Policy, Scraper, adopt,
+    notes::Notes, plan, provider::Provider, succeeds,
 };
 use crate::{
     keyring::Keyring,
@@ -47,7 +47,7 @@ pub struct Controller {
     public_key: [u8; 32],
     /// What our last change left, and when: a record that changes no row is planned on it without reading the ring again.
     left: Mutex<Option<(State, Instant)>>,
-    notes: Notes,
+    notes: Notes<ControlError>,
     policy: Policy,
     scraper: Scraper,
     provider: sync::Mutex<Provider>,
@@ -154,10 +154,15 @@ impl Controller {
     /// [`ControlError`].
     pub async fn state(&self) -> Result<State, ControlError> {
         let state = self.stored().await?;
-        if let Some(served) = self.keyring.snapshot() {
-            succeeds(state.newest_bundle(), served.bundle())?;
-        }
+        self.follows(&state)?;
         Ok(state)
+    }
+
+    fn follows(&self, state: &State) -> Result<(), NoSuccessor> {
+        match self.keyring.snapshot() {
+            Some(served) => succeeds(state.newest_bundle(), served.bundle()),
+            None => Ok(()),
+        }
     }
 
     /// The ring as it is in the ledger, verified, and perhaps from a backup that is older than what this node has served.
@@ -180,10 +185,11 @@ impl Controller {
     ) -> Result<(), ControlError> {
         let mut attempt = 1;
         loop {
+            let since = Instant::now();
             let state = self.state().await?;
             let mut draft = Draft::new(&state, None);
             plan(&mut draft)?;
-            match self.commit(draft).await {
+            match self.commit_at(draft, Some(since)).await {
                 Err(ControlError::Ledger(LedgerError::Moved { .. })) if attempt < ATTEMPTS => {
                     attempt += 1;
                 }
@@ -194,18 +200,19 @@ impl Controller {
 
     /// Records what changes no row.
     async fn note(&self, entry: Entry) -> Result<(), ControlError> {
-        self.notes.record(entry, async |entries| self.write_notes(entries).await).await
+        let recorded = self.notes.record(entry, async |entries| self.write_notes(entries).await);
+        recorded.await.map_err(ControlError::Shared)
     }
 
     async fn write_notes(&self, entries: &[Entry]) -> Result<(), ControlError> {
         let record =
             |draft: &mut Draft| entries.iter().cloned().for_each(|entry| draft.record(entry));
         let left = self.left().take();
-        if let Some((state, since)) = left {
+        if let Some((state, since)) = left.filter(|(state, _)| self.follows(state).is_ok()) {
             let seconds = since.elapsed().as_secs();
             let mut draft = Draft::new(&state.later(seconds), None);
             record(&mut draft);
-            match self.commit_at(draft, since + Duration::from_secs(seconds)).await {
+            match self.commit_at(draft, Some(since + Duration::from_secs(seconds))).await {
                 // Somebody else wrote since.
                 Err(ControlError::Ledger(LedgerError::Moved { .. })) => {}
                 outcome => return outcome,
@@ -240,11 +247,11 @@ impl Controller {
     /// # Errors
     /// [`ControlError`].
     pub async fn commit(&self, draft: Draft) -> Result<(), ControlError> {
-        self.commit_at(draft, Instant::now()).await
+        self.commit_at(draft, None).await
     }
 
-    /// The same for a draft whose state has the time of `since`.
-    async fn commit_at(&self, draft: Draft, since: Instant) -> Result<(), ControlError> {
+    /// The same for a draft whose state has the time of `since`, where that is known.
+    async fn commit_at(&self, draft: Draft, since: Option<Instant>) -> Result<(), ControlError> {
         if draft.is_empty() {
             return Ok(());
         }
@@ -252,7 +259,7 @@ impl Controller {
         let state = draft.state().clone();
         let change: Change = draft.seal(&key)?;
         self.ledger()?.commit(&change).await?;
-        *self.left() = state.after(&change, &key).ok().map(|state| (state, since));
+        *self.left() = state.after(&change, &key).ok().zip(since);
         Ok(())
     }
 

@@ -1,9 +1,6 @@
 use std::{
     mem,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync;
@@ -11,54 +8,61 @@ use tokio::sync;
 use crate::ledger::Entry;
 
 /// Audit records that change no row, written together where many come at once: a flood of refused calls costs one transaction
-/// after the other, not one for each call.
-#[derive(Debug, Default)]
-pub(super) struct Notes {
-    waiting: Mutex<Vec<Arc<Note>>>,
+/// after the other, not one for each call. What is written together succeeds or fails together.
+#[derive(Debug)]
+pub(super) struct Notes<E> {
+    waiting: Mutex<Vec<Arc<Note<E>>>>,
     /// Who has it writes for all who wait.
     turn: sync::Mutex<()>,
 }
 
+type Outcome<E> = Result<(), Arc<E>>;
+
 #[derive(Debug)]
-struct Note {
+struct Note<E> {
     entry: Entry,
-    written: AtomicBool,
+    outcome: OnceLock<Outcome<E>>,
 }
 
-impl Notes {
-    /// Returns when `entry` is written, by `write` or by that of somebody else who had the turn.
+impl<E> Notes<E> {
+    /// Returns when `entry` is written, by `write` or by that of somebody else who had the turn. Nobody may be cancelled while it
+    /// waits here: those whose records it writes would write them again.
     ///
     /// # Errors
-    /// That of `write`; then `entry` was not written. What others wait for is left to them.
-    pub(super) async fn record<E>(
+    /// That of the write that `entry` was in. Nobody tries again, because it may have been written all the same.
+    pub(super) async fn record(
         &self,
         entry: Entry,
         write: impl AsyncFnOnce(&[Entry]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let own = Arc::new(Note { entry, written: AtomicBool::new(false) });
+    ) -> Outcome<E> {
+        let own = Arc::new(Note { entry, outcome: OnceLock::new() });
         self.waiting().push(Arc::clone(&own));
         let _turn = self.turn.lock().await;
-        if own.written.load(Ordering::Acquire) {
-            return Ok(());
+        if let Some(outcome) = own.outcome.get() {
+            return outcome.clone();
         }
         let mut all = mem::take(&mut *self.waiting());
         // Where somebody had the turn and gave up, ours went with it.
         if !all.iter().any(|note| Arc::ptr_eq(note, &own)) {
-            all.push(Arc::clone(&own));
+            all.push(own);
         }
         let entries: Vec<Entry> = all.iter().map(|note| note.entry.clone()).collect();
-        let outcome = write(&entries).await;
-        if outcome.is_ok() {
-            all.iter().for_each(|note| note.written.store(true, Ordering::Release));
-        } else {
-            all.retain(|note| !Arc::ptr_eq(note, &own));
-            self.waiting().extend(all);
+        let outcome = write(&entries).await.map_err(Arc::new);
+        for note in all {
+            // Nobody else sets it.
+            let _ = note.outcome.set(outcome.clone());
         }
         outcome
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Arc<Note>>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Arc<Note<E>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E> Default for Notes<E> {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), turn: sync::Mutex::default() }
     }
 }
 
@@ -78,10 +82,10 @@ mod tests {
 
     /// Records 0 to `count` at once. The first write waits for `go`; each answers what `outcome` says of its number.
     async fn record_all(
-        notes: &Notes,
+        notes: &Notes<&'static str>,
         count: u32,
         outcome: impl Fn(usize) -> Result<(), &'static str>,
-    ) -> (Vec<Result<(), &'static str>>, Vec<Vec<String>>) {
+    ) -> (Vec<Outcome<&'static str>>, Vec<Vec<String>>) {
         let (written, writes) = (RefCell::new(Vec::new()), RefCell::new(0));
         let write = async |entries: &[Entry]| {
             let number = writes.replace_with(|number| *number + 1);
@@ -97,22 +101,24 @@ mod tests {
     #[tokio::test]
     async fn what_comes_while_one_writes_is_written_together() {
         let (answers, written) = record_all(&Notes::default(), 5, |_| Ok(())).await;
-        assert_eq!(answers, [Ok(()); 5]);
+        assert_eq!(answers, vec![Ok(()); 5]);
         assert_eq!(written, [vec!["0"], vec!["1", "2", "3", "4"]]);
     }
 
+    /// The ledger may have made a change whose answer is lost, so what was written together is not written again.
     #[tokio::test]
-    async fn failure_is_of_the_one_who_wrote_and_the_others_write_again() {
+    async fn failure_is_of_all_who_were_written_together() {
         let fails = |number| if number == 1 { Err("away") } else { Ok(()) };
         let (answers, written) = record_all(&Notes::default(), 5, fails).await;
-        assert_eq!(answers, [Ok(()), Err("away"), Ok(()), Ok(()), Ok(())]);
-        assert_eq!(written, [vec!["0"], vec!["2", "3", "4"]]);
+        let away = || Err(Arc::new("away"));
+        assert_eq!(answers, [Ok(()), away(), away(), away(), away()]);
+        assert_eq!(written, [vec!["0"]]);
     }
 
     #[tokio::test]
     async fn one_who_gives_up_takes_no_other_with_it() {
-        let (notes, never) = (Notes::default(), Notify::new());
-        let mut given_up = Box::pin(notes.record::<()>(entry(0), async |_| {
+        let (notes, never) = (Notes::<()>::default(), Notify::new());
+        let mut given_up = Box::pin(notes.record(entry(0), async |_| {
             never.notified().await;
             Ok(())
         }));
@@ -127,5 +133,19 @@ mod tests {
         drop(given_up);
         assert_eq!(waiting.await, Ok(()));
         assert_eq!(written.into_inner(), ["1"]);
+    }
+
+    /// A ledger behind a cut wire answers nobody; each of those who wait alone would know after ten seconds.
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_for_a_ledger_that_is_away_do_not_wait_one_after_the_other() {
+        let (notes, begun) = (Notes::default(), tokio::time::Instant::now());
+        let write = async |_: &[Entry]| {
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            Err::<(), _>("no answer in 10 seconds")
+        };
+        let answers = join_all((0..100).map(|number| notes.record(entry(number), write))).await;
+        assert!(answers.iter().all(Result::is_err));
+        let took = begun.elapsed().as_secs();
+        assert!(took <= 20, "the last one knew after {took} seconds");
     }
 }

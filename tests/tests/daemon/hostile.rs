@@ -494,3 +494,47 @@ fn connection_during_a_drain_is_refused_at_once() -> Result<()> {
         Ok(())
     })
 }
+
+fn literal(name: &str, value: &str) -> Vec<u8> {
+    [&[0, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+}
+
+/// Calls, and behind them what ends the connection before they are run: they must not count as under way for ever.
+#[test]
+fn calls_whose_connection_ends_before_they_are_run_take_no_places() -> Result<()> {
+    testbed::run(async {
+        let folder = Folder::make()?;
+        let mut daemon = serving(&folder).await?;
+        let call = [
+            vec![0x83, 0x86],
+            literal(":path", "/v2.KeyManagementService/Status"),
+            literal(":authority", "localhost"),
+            literal("content-type", "application/grpc"),
+            literal("te", "trailers"),
+        ]
+        .concat();
+        let connect = [
+            literal(":method", "CONNECT"),
+            literal(":authority", "localhost"),
+            literal("content-length", "1"),
+        ]
+        .concat();
+        for _ in 0..4 {
+            let mut stream = UnixStream::connect(daemon.socket()).await?;
+            let calls = (0..128).flat_map(|n| frame(1, 4, 2 * n + 1, &call));
+            let all: Vec<u8> = [PREFACE, &frame(4, 0, 0, &[])]
+                .concat()
+                .into_iter()
+                .chain(calls)
+                .chain(frame(1, 4, 257, &connect))
+                .collect();
+            stream.write_all(&all).await?;
+            // Until the daemon closes.
+            let mut rest = Vec::new();
+            let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await?;
+        }
+        daemon.plugin()?.encrypt(&SEED).await?;
+        assert!(daemon.terminate().await?.success(), "nothing is waited for");
+        Ok(())
+    })
+}

@@ -81,6 +81,36 @@ fn a_leader_that_was_paused_before_it_wrote_is_refused_by_epoch_and_counted() ->
     })
 }
 
+/// `LedgerError::Away`: "after which a change may or may not have been made: read again".
+#[test]
+fn refusals_are_recorded_once_each_where_the_answer_of_the_ledger_is_lost() -> Result<()> {
+    testbed::run(async {
+        for database in Database::both().await? {
+            let folder = Folder::make()?;
+            let config = config(&database, folder.path())?;
+            init::init(&config, None, &SystemClock).await?;
+            let node = Leader::idle(&config).await?;
+            node.ledger.loses_an_answer.store(true, Ordering::SeqCst);
+            let refused = (0..8).map(|number| {
+                let controller = Arc::clone(&node.controller);
+                async move { controller.deny(&format!("uid:{number}"), "ListKeys", 0).await }
+            });
+            let told = futures::future::join_all(refused).await;
+            assert_eq!(told.iter().filter(|told| told.is_err()).count(), 7, "all but the first");
+            let recorded = node.controller.audit(0, 1000).await?;
+            let mut actors: Vec<_> = recorded
+                .into_iter()
+                .filter(|(record, _)| record.action == "api.denied")
+                .map(|(record, _)| record.actor)
+                .collect();
+            actors.sort();
+            let once: Vec<_> = (0..8).map(|number| format!("uid:{number}")).collect();
+            assert_eq!(actors, once, "{}", database.name());
+        }
+        Ok(())
+    })
+}
+
 fn look(holds: bool) -> Result<Look<()>> {
     Ok(if holds { Look::Done(()) } else { Look::NotYet("not so".to_owned()) })
 }
@@ -104,6 +134,7 @@ impl Leader {
             hold: AtomicBool::new(false),
             held: Notify::new(),
             released: Notify::new(),
+            loses_an_answer: AtomicBool::new(false),
         });
         controller.connect(Arc::clone(&ledger) as _);
         let metrics = Arc::new(Metrics::new());
@@ -157,6 +188,8 @@ struct Holding {
     hold: AtomicBool,
     held: Notify,
     released: Notify,
+    /// The next change of more than one record is made, and nobody is told.
+    loses_an_answer: AtomicBool,
 }
 
 #[async_trait]
@@ -170,7 +203,11 @@ impl Ledger for Holding {
             self.held.notify_one();
             self.released.notified().await;
         }
-        self.inner.commit(change).await
+        self.inner.commit(change).await?;
+        if change.audit.len() > 1 && self.loses_an_answer.swap(false, Ordering::SeqCst) {
+            return Err(LedgerError::Away("no answer in 10 seconds".into()));
+        }
+        Ok(())
     }
 
     async fn report(&self, ring: &RingName, report: &ReportRow) -> Result<(), LedgerError> {
