@@ -23,6 +23,11 @@ pub trait RootKey: fmt::Debug + Send + Sync {
     /// Names this root in what it wraps.
     fn id(&self) -> RootId;
 
+    /// As the configuration names it.
+    fn name(&self) -> String {
+        self.id().to_string()
+    }
+
     /// Whether the backend would answer, as cheaply as can be told.
     async fn check(&self) -> Result<(), RootError>;
 

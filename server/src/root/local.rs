@@ -76,6 +76,10 @@ impl RootKey for LocalFile {
         self.id
     }
 
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     async fn check(&self) -> Result<(), RootError> {
         self.read().await.map(drop)
     }

@@ -10,5 +10,6 @@ mod hostile;
 mod ledger;
 mod memory;
 mod raw;
+mod roots;
 mod socket;
 mod steps;
