@@ -48,9 +48,12 @@ impl Controller {
     fn own_roots(&self) -> Vec<Root> {
         let open = self.roots().iter();
         let open = open.map(|root| Root { id: Some(root.id()), name: root.name(), away: None });
-        let away = self.roots().away().iter();
-        let away =
-            away.map(|why| Root { id: None, name: String::new(), away: Some(why.to_string()) });
+        let away = self.roots().away();
+        let away = away.iter().map(|why| Root {
+            id: None,
+            name: String::new(),
+            away: Some(why.to_string()),
+        });
         open.chain(away).collect()
     }
 
