@@ -27,14 +27,15 @@ DO $$
 BEGIN
     -- … of these, the columns that a change is made of can be changed, within their triggers …
     IF to_regclass('public.heads') IS NOT NULL THEN
-        REVOKE UPDATE ON heads, versions, holds, runs, replicas, reports, leases FROM strongroom;
+        REVOKE UPDATE ON clusters, heads, versions, holds, runs, replicas, reports, leases FROM strongroom;
+        GRANT UPDATE (ledger_key_wraps) ON clusters TO strongroom;
         GRANT UPDATE (revision, generation, audit_seq, audit_hash, versions, holds, runs, replicas, contents, mac) ON heads TO strongroom;
         GRANT UPDATE (state, activated, changed, destroy_requested_by, destroy_wait, destroy_observed, destroy_approved_by, wraps, mac)
             ON versions TO strongroom;
         GRANT UPDATE (released_by, released_at, mac) ON holds TO strongroom;
         GRANT UPDATE (to_version, activated, converged, state, ended, outcome, mac) ON runs TO strongroom;
         GRANT UPDATE (joined, removed_by, removed_at, mac) ON replicas TO strongroom;
-        -- What a replica said before it left goes when it joins again: beside the bundles of before a destruction the only rows
+        -- What a replica said before it left goes when it joins again: beside the bundles of before a destruction, or the removal of a root, the only rows
         -- that are ever deleted.
         GRANT UPDATE (at, generation, bundle, serving, tested, mac), DELETE ON reports TO strongroom;
         GRANT DELETE ON bundles TO strongroom;

@@ -18,7 +18,7 @@ use crate::{
     hold, keys, ledger,
     output::{self, Format},
     probe::{self, Seed, check},
-    replicas, rotate,
+    replicas, roots, rotate,
     socket::Address,
 };
 
@@ -80,6 +80,9 @@ enum Do {
     /// List the daemons that must acknowledge a rotation, and remove one that is gone
     #[command(subcommand, after_help = replicas::EXAMPLES)]
     Replicas(replicas::Replicas),
+    /// List and check the root keys, wrap every key under a new one, remove an old one
+    #[command(subcommand, after_help = roots::EXAMPLES)]
+    Roots(roots::Roots),
     /// Keep key versions that a backup needs from being archived and destroyed
     #[command(subcommand, after_help = hold::EXAMPLES)]
     Hold(hold::Hold),
@@ -129,6 +132,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Do::Keys(keys) => keys.run(&connection),
         Do::Rotate(rotate) => rotate.run(&connection),
         Do::Replicas(replicas) => replicas.run(&connection),
+        Do::Roots(roots) => roots.run(&connection),
         Do::Hold(hold) => hold.run(&connection),
         Do::Audit(audit) => audit.run(&connection),
         Do::Ledger(ledger) => ledger.run(&connection),

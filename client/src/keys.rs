@@ -227,7 +227,7 @@ impl From<api::KeyVersion> for Key {
     }
 }
 
-fn state(state: api::KeyState) -> String {
+pub(crate) fn state(state: api::KeyState) -> String {
     state.as_str_name().trim_start_matches("KEY_STATE_").to_lowercase()
 }
 

@@ -23,6 +23,7 @@ mod ledger;
 mod output;
 mod probe;
 mod replicas;
+mod roots;
 mod rotate;
 mod socket;
 mod table;

@@ -3,10 +3,20 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 9] =
-    ["probe", "keys", "rotate", "replicas", "hold", "audit", "ledger", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "probe",
+    "keys",
+    "rotate",
+    "replicas",
+    "roots",
+    "hold",
+    "audit",
+    "ledger",
+    "completions",
+    "man",
+];
 /// Pages of commands below these.
-const INNER: [&str; 23] = [
+const INNER: [&str; 28] = [
     "keys-list",
     "keys-archive",
     "keys-compromise",
@@ -21,6 +31,11 @@ const INNER: [&str; 23] = [
     "rotate-cancel",
     "replicas-list",
     "replicas-remove",
+    "roots-list",
+    "roots-check",
+    "roots-add",
+    "roots-rewrap",
+    "roots-remove",
     "hold-add",
     "hold-list",
     "hold-release",

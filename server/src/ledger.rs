@@ -29,7 +29,7 @@ mod state;
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use envelope::{RingName, Row, audit};
+use envelope::{RingName, Row, audit, bundle::WrappedLedgerKey};
 
 pub use self::{
     connect::{cluster, connect, make_cluster, migrate},
@@ -155,13 +155,17 @@ pub struct Change {
     pub audit: Vec<(audit::Record, audit::Hash)>,
     /// A checkpoint to append.
     pub checkpoint: Option<audit::Checkpoint>,
+    /// The ledger key, where other roots wrap it now.
+    pub ledger_key: Option<WrappedLedgerKey>,
+    /// Whether bundles before the one of the head go: they carry, wrapped, what this change lets go of.
+    pub lets_go: bool,
 }
 
 impl Change {
     /// Whether records are appended to the audit chain and nothing else changes, by nobody who leads.
     pub(crate) fn only_records(&self) -> bool {
         let Self { versions, holds, runs, replicas, activation, bundle, .. } = self;
-        let Self { audit, checkpoint, lease, .. } = self;
+        let Self { audit, checkpoint, lease, ledger_key, .. } = self;
         !audit.is_empty()
             && versions.is_empty()
             && holds.is_empty()
@@ -171,6 +175,7 @@ impl Change {
             && bundle.is_none()
             && checkpoint.is_none()
             && lease.is_none()
+            && ledger_key.is_none()
     }
 }
 

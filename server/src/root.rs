@@ -34,6 +34,9 @@ pub trait RootKey: fmt::Debug + Send + Sync {
     /// Names this root in what it wraps.
     fn id(&self) -> RootId;
 
+    /// As the configuration names it.
+    fn name(&self) -> String;
+
     /// Whether the backend would answer, as cheaply as can be told, and what it says of its key.
     async fn check(&self) -> Result<Checked, RootError>;
 

@@ -9,6 +9,8 @@
 //! succession which bundle a node may take after the one it has
 //! adopt      a ledger from an old backup takes up what a node knows better
 //! control    reads, verifies, acts, commits; what the admin API calls
+//! wraps      what roots are asked about keys, and what counts as an answer
+//! custody    every key under every root of this node; a root is given up
 //! runner     holds the lease and takes the steps
 //! ```
 //!
@@ -22,6 +24,7 @@ mod adopt;
 mod apiserver;
 mod control;
 mod controller;
+mod custody;
 mod notes;
 mod plan;
 mod policy;
@@ -31,6 +34,7 @@ pub mod schedule;
 mod step;
 mod succession;
 mod words;
+mod wraps;
 
 pub use self::{
     act::{Act, MAX_WAIT, MIN_WAIT, Refused},
@@ -38,10 +42,12 @@ pub use self::{
     apiserver::Scraper,
     control::{Control, ControlError, Planned},
     controller::Controller,
+    custody::{Custody, Rewrapped, Root},
     plan::{Apiserver, OBSERVE_EVERY, Observed, Phase, Plan, Step, Wait, plan},
     policy::Policy,
     runner::Runner,
     schedule::Schedule,
     step::take,
     succession::{NoSuccessor, succeeds},
+    wraps::{Tried, Wrapped, wrapped},
 };

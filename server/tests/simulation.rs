@@ -31,6 +31,8 @@ use self::world::{Tally, World};
 
 #[path = "simulation/checks.rs"]
 mod checks;
+#[path = "simulation/custody.rs"]
+mod custody;
 #[path = "simulation/drawn.rs"]
 mod drawn;
 #[path = "support/fake_root.rs"]
@@ -201,6 +203,8 @@ fn rules_hold_whatever_fails_and_every_run_ends() {
         ("activations", sum.activations),
         ("archived", sum.archived),
         ("destroyed", sum.destroyed),
+        ("rewrapped", sum.rewrapped),
+        ("roots_removed", sum.roots_removed),
     ] {
         assert!(count > 0, "{what} never happened");
     }

@@ -23,6 +23,9 @@ pub(crate) struct Answers {
     /// What a watch sees, one after the other; a status sees the first.
     pub(crate) rotations: Vec<api::Rotation>,
     pub(crate) replicas: api::ListReplicasResponse,
+    pub(crate) custody: api::Custody,
+    pub(crate) tried: Vec<api::TriedKey>,
+    pub(crate) rewrapped: Vec<api::RewrappedKey>,
     pub(crate) audit: Vec<api::ExportAuditResponse>,
     pub(crate) export: Vec<Vec<u8>>,
     /// Every question is answered with it.
@@ -238,6 +241,39 @@ impl Admin for Daemon {
         _: Request<api::ListReplicasRequest>,
     ) -> Result<Response<api::ListReplicasResponse>, Status> {
         self.answer(self.answers.replicas.clone())
+    }
+
+    async fn list_roots(
+        &self,
+        _: Request<api::ListRootsRequest>,
+    ) -> Result<Response<api::ListRootsResponse>, Status> {
+        self.answer(api::ListRootsResponse { custody: Some(self.answers.custody.clone()) })
+    }
+
+    async fn check_roots(
+        &self,
+        request: Request<api::CheckRootsRequest>,
+    ) -> Result<Response<api::CheckRootsResponse>, Status> {
+        self.note(request);
+        let (custody, tried) = (Some(self.answers.custody.clone()), self.answers.tried.clone());
+        self.answer(api::CheckRootsResponse { custody, tried })
+    }
+
+    async fn rewrap_keys(
+        &self,
+        request: Request<api::RewrapKeysRequest>,
+    ) -> Result<Response<api::RewrapKeysResponse>, Status> {
+        self.note(request);
+        let (custody, keys) = (Some(self.answers.custody.clone()), self.answers.rewrapped.clone());
+        self.answer(api::RewrapKeysResponse { custody, keys })
+    }
+
+    async fn remove_root(
+        &self,
+        request: Request<api::RemoveRootRequest>,
+    ) -> Result<Response<api::RemoveRootResponse>, Status> {
+        self.note(request);
+        self.answer(api::RemoveRootResponse { custody: Some(self.answers.custody.clone()) })
     }
 
     async fn list_audit(

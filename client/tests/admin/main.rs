@@ -3,6 +3,7 @@
 
 mod chain;
 mod daemon;
+mod roots;
 mod tls;
 
 use std::{

@@ -494,6 +494,137 @@ pub struct AdoptResponse {
     #[prost(string, tag = "4")]
     pub active: ::prost::alloc::string::String,
 }
+/// A root key of the daemon that answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Root {
+    /// Its id; empty while it is away, because only the key itself tells.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// As the configuration names it; empty while it is away.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Why it is not open; empty where it is.
+    #[prost(string, tag = "3")]
+    pub away: ::prost::alloc::string::String,
+}
+/// A key that is not destroyed: a version, or the ledger key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WrappedKey {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its state; the ledger key has none.
+    #[prost(enumeration = "KeyState", tag = "2")]
+    pub state: i32,
+    /// The roots that wrap it, by id, ascending.
+    #[prost(string, repeated, tag = "3")]
+    pub roots: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The holds that keep it, by number.
+    #[prost(uint64, repeated, tag = "4")]
+    pub holds: ::prost::alloc::vec::Vec<u64>,
+}
+/// Roots, and the keys that lie under them or do not.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Custody {
+    /// The ring.
+    #[prost(string, tag = "1")]
+    pub ring: ::prost::alloc::string::String,
+    /// Of the newest bundle.
+    #[prost(uint64, tag = "2")]
+    pub generation: u64,
+    /// The roots of the daemon that answers, in the configured order, then those that are away.
+    #[prost(message, repeated, tag = "3")]
+    pub roots: ::prost::alloc::vec::Vec<Root>,
+    /// The ledger key, then the versions, ascending.
+    #[prost(message, repeated, tag = "4")]
+    pub keys: ::prost::alloc::vec::Vec<WrappedKey>,
+}
+/// What one root did with one key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TriedKey {
+    /// The key.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// The root.
+    #[prost(string, tag = "2")]
+    pub root: ::prost::alloc::string::String,
+    /// Why it did not open; empty where it did.
+    #[prost(string, tag = "3")]
+    pub problem: ::prost::alloc::string::String,
+    /// How long it took.
+    #[prost(uint64, tag = "4")]
+    pub microseconds: u64,
+}
+/// What a key got, would get, or did not.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RewrappedKey {
+    /// The key.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// The roots that wrap it from now on.
+    #[prost(string, repeated, tag = "2")]
+    pub roots: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Why it was not wrapped under all; empty where it was.
+    #[prost(string, tag = "3")]
+    pub problem: ::prost::alloc::string::String,
+}
+/// Nothing to say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRootsRequest {}
+/// As it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRootsResponse {
+    /// Roots and keys.
+    #[prost(message, optional, tag = "1")]
+    pub custody: ::core::option::Option<Custody>,
+}
+/// Nothing to say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckRootsRequest {}
+/// As it is, and what every root that is open did with every key that names it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckRootsResponse {
+    /// Roots and keys.
+    #[prost(message, optional, tag = "1")]
+    pub custody: ::core::option::Option<Custody>,
+    /// By key, then by root.
+    #[prost(message, repeated, tag = "2")]
+    pub tried: ::prost::alloc::vec::Vec<TriedKey>,
+}
+/// Whether to do it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RewrapKeysRequest {
+    /// Only say what would be done.
+    #[prost(bool, tag = "1")]
+    pub dry_run: bool,
+}
+/// What was done, or would be.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RewrapKeysResponse {
+    /// Roots and keys, afterwards.
+    #[prost(message, optional, tag = "1")]
+    pub custody: ::core::option::Option<Custody>,
+    /// Those that got something, or did not get what they lack.
+    #[prost(message, repeated, tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<RewrappedKey>,
+}
+/// Which root, and why.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveRootRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub root: ::prost::alloc::string::String,
+    /// For the audit chain.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// As it is without it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RemoveRootResponse {
+    /// Roots and keys.
+    #[prost(message, optional, tag = "1")]
+    pub custody: ::core::option::Option<Custody>,
+}
 /// One rotation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Run {
@@ -1446,6 +1577,106 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("strongroom.admin.v1.Admin", "RemoveReplica"));
             self.inner.unary(req, path, codec).await
         }
+        /// `read`: The root keys of the daemon that answers, and which key lies under which root.
+        pub async fn list_roots(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRootsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRootsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.admin.v1.Admin/ListRoots",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.admin.v1.Admin", "ListRoots"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// `operate`: Has every root unwrap every key that it wraps. Changes nothing.
+        pub async fn check_roots(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckRootsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckRootsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.admin.v1.Admin/CheckRoots",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.admin.v1.Admin", "CheckRoots"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// `operate`: Wraps every key under every root of the daemon that answers, where it is not yet.
+        pub async fn rewrap_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RewrapKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RewrapKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.admin.v1.Admin/RewrapKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.admin.v1.Admin", "RewrapKeys"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// `destroy`: Gives up every wrap of a root, where another root opens each key.
+        pub async fn remove_root(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveRootResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.admin.v1.Admin/RemoveRoot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.admin.v1.Admin", "RemoveRoot"));
+            self.inner.unary(req, path, codec).await
+        }
         /// `read`: Records of the audit chain, a page at a time.
         pub async fn list_audit(
             &mut self,
@@ -1738,6 +1969,38 @@ pub mod admin_server {
             request: tonic::Request<super::RemoveReplicaRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RemoveReplicaResponse>,
+            tonic::Status,
+        >;
+        /// `read`: The root keys of the daemon that answers, and which key lies under which root.
+        async fn list_roots(
+            &self,
+            request: tonic::Request<super::ListRootsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRootsResponse>,
+            tonic::Status,
+        >;
+        /// `operate`: Has every root unwrap every key that it wraps. Changes nothing.
+        async fn check_roots(
+            &self,
+            request: tonic::Request<super::CheckRootsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckRootsResponse>,
+            tonic::Status,
+        >;
+        /// `operate`: Wraps every key under every root of the daemon that answers, where it is not yet.
+        async fn rewrap_keys(
+            &self,
+            request: tonic::Request<super::RewrapKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RewrapKeysResponse>,
+            tonic::Status,
+        >;
+        /// `destroy`: Gives up every wrap of a root, where another root opens each key.
+        async fn remove_root(
+            &self,
+            request: tonic::Request<super::RemoveRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveRootResponse>,
             tonic::Status,
         >;
         /// `read`: Records of the audit chain, a page at a time.
@@ -2694,6 +2957,178 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RemoveReplicaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.admin.v1.Admin/ListRoots" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRootsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ListRootsRequest>
+                    for ListRootsSvc<T> {
+                        type Response = super::ListRootsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRootsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_roots(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRootsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.admin.v1.Admin/CheckRoots" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckRootsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::CheckRootsRequest>
+                    for CheckRootsSvc<T> {
+                        type Response = super::CheckRootsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckRootsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::check_roots(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckRootsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.admin.v1.Admin/RewrapKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct RewrapKeysSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::RewrapKeysRequest>
+                    for RewrapKeysSvc<T> {
+                        type Response = super::RewrapKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RewrapKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::rewrap_keys(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RewrapKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.admin.v1.Admin/RemoveRoot" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveRootSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::RemoveRootRequest>
+                    for RemoveRootSvc<T> {
+                        type Response = super::RemoveRootResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveRootRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::remove_root(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveRootSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

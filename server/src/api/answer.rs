@@ -1,12 +1,17 @@
 //! From what the ring knows to what the API says. Nothing here can carry a key: of a wrapped key, only the root's id is told.
 
-use envelope::{audit, bundle::State as VersionState};
+use std::collections::BTreeSet;
+
+use envelope::{KeyId, audit, bundle::State as VersionState};
 use proto::admin;
 
 use crate::{
     ledger::{HoldRow, ReplicaRow, ReportRow, RunRow, RunState, State, VersionRow},
     metrics::key_id_hash,
-    rotation::{Apiserver, Phase, Plan, Planned, Step, Wait},
+    rotation::{
+        Apiserver, Custody, Phase, Plan, Planned, Rewrapped, Root, Step, Tried, Wait, Wrapped,
+        wrapped,
+    },
 };
 
 pub(super) fn keys(state: &State) -> admin::ListKeysResponse {
@@ -224,6 +229,57 @@ fn wait(wait: &Wait) -> admin::Wait {
         on: wait.on.clone(),
         reason: wait.reason.clone(),
         unblock: wait.unblock.clone().unwrap_or_default(),
+    }
+}
+
+pub(super) fn custody(custody: &Custody) -> admin::Custody {
+    let Custody { state, roots } = custody;
+    let root = |root: &Root| admin::Root {
+        id: root.id.map(|id| id.to_string()).unwrap_or_default(),
+        name: root.name.clone(),
+        away: root.away.clone().unwrap_or_default(),
+    };
+    let key = |key: Wrapped<'_>| {
+        let holds = state.holds.iter();
+        let holds = holds.filter(|hold| key.state.is_some() && hold.holds(key.id.version()));
+        admin::WrappedKey {
+            id: key.id.as_str().into(),
+            state: key.state.map_or(admin::KeyState::Unspecified, key_state).into(),
+            roots: key.wraps.iter().map(|wrap| wrap.root().to_string()).collect(),
+            holds: holds.map(|hold| hold.id).collect(),
+        }
+    };
+    admin::Custody {
+        ring: state.ring.as_str().into(),
+        generation: state.head.generation,
+        roots: roots.iter().map(root).collect(),
+        keys: wrapped(state).map(key).collect(),
+    }
+}
+
+pub(super) fn tried(tried: Tried) -> admin::TriedKey {
+    admin::TriedKey {
+        key: tried.key.as_str().into(),
+        root: tried.root.to_string(),
+        problem: tried.outcome.err().unwrap_or_default(),
+        microseconds: u64::try_from(tried.took.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+pub(super) fn rewrapped(done: &Rewrapped) -> admin::RewrapKeysResponse {
+    let key = |id: &KeyId| admin::RewrappedKey {
+        key: id.as_str().into(),
+        roots: done.made.get(id).into_iter().flatten().map(ToString::to_string).collect(),
+        problem: {
+            let failed = done.failed.iter().filter(|(of, _)| of == id);
+            failed.map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ")
+        },
+    };
+    let ids: BTreeSet<&KeyId> =
+        done.made.keys().chain(done.failed.iter().map(|(id, _)| id)).collect();
+    admin::RewrapKeysResponse {
+        custody: Some(custody(&done.custody)),
+        keys: ids.into_iter().map(key).collect(),
     }
 }
 

@@ -1,7 +1,8 @@
 use std::{pin::Pin, sync::Arc};
 
+use envelope::RootId;
 use proto::admin::{self, add_hold_request::End, admin_server::Admin};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_stream::Stream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -28,12 +29,16 @@ const MAX_STREAMS: usize = 16;
 /// Imports at once: each holds a whole ledger.
 const MAX_IMPORTS: usize = 1;
 
+/// Calls at once that ask roots for every key: a remote root counts each of them.
+const MAX_WITH_ROOTS: usize = 1;
+
 /// The admin API: passes the gate, translates, asks the ring.
 #[derive(Debug, Clone)]
 pub(super) struct Desk {
     gate: Arc<Gate>,
     streams: Arc<Semaphore>,
     imports: Arc<Semaphore>,
+    roots: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -43,13 +48,20 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Desk {
     pub(super) fn new(gate: Arc<Gate>, tasks: TaskTracker, stop: CancellationToken) -> Self {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self { gate, streams, imports: Arc::new(Semaphore::new(MAX_IMPORTS)), tasks, stop }
+        let imports = Arc::new(Semaphore::new(MAX_IMPORTS));
+        let roots = Arc::new(Semaphore::new(MAX_WITH_ROOTS));
+        Self { gate, streams, imports, roots, tasks, stop }
     }
 
     async fn pass<T>(&self, request: &Request<T>, action: Action) -> Result<Granted, Status> {
         let peer = request.extensions().get::<Identity>();
         let peer = peer.ok_or_else(|| Status::unauthenticated("who asks is not known"))?;
         Ok(self.gate.authorize(peer, action).await?)
+    }
+
+    fn with_roots(&self) -> Result<SemaphorePermit<'_>, Status> {
+        let busy = "another command asks the root keys for every key: wait for it";
+        self.roots.try_acquire().map_err(|_| Status::resource_exhausted(busy))
     }
 
     async fn state(&self, granted: &Granted) -> Result<State, Status> {
@@ -351,6 +363,67 @@ impl Admin for Desk {
         let row = state.replicas.iter().find(|row| row.name == replica);
         let replica = row.map(|row| answer::replica(&state, row));
         Ok(Response::new(admin::RemoveReplicaResponse { replica }))
+    }
+
+    async fn list_roots(
+        &self,
+        request: Request<admin::ListRootsRequest>,
+    ) -> Result<Response<admin::ListRootsResponse>, Status> {
+        let granted = self.pass(&request, Action::ListRoots).await?;
+        let custody = self.gate.control(&granted).roots().await.map_err(|error| refuse(&error))?;
+        let custody = Some(answer::custody(&custody));
+        Ok(Response::new(admin::ListRootsResponse { custody }))
+    }
+
+    async fn check_roots(
+        &self,
+        request: Request<admin::CheckRootsRequest>,
+    ) -> Result<Response<admin::CheckRootsResponse>, Status> {
+        let granted = self.pass(&request, Action::CheckRoots).await?;
+        let _turn = self.with_roots()?;
+        let checked = self.gate.control(&granted).check_roots().await;
+        let (custody, tried) = checked.map_err(|error| refuse(&error))?;
+        let tried = tried.into_iter().map(answer::tried).collect();
+        let custody = Some(answer::custody(&custody));
+        Ok(Response::new(admin::CheckRootsResponse { custody, tried }))
+    }
+
+    async fn rewrap_keys(
+        &self,
+        request: Request<admin::RewrapKeysRequest>,
+    ) -> Result<Response<admin::RewrapKeysResponse>, Status> {
+        let granted = self.pass(&request, Action::RewrapKeys).await?;
+        let _turn = self.with_roots()?;
+        let dry_run = request.into_inner().dry_run;
+        let done = self.gate.control(&granted).rewrap(granted.actor(), dry_run).await;
+        let done = done.map_err(|error| refuse(&error))?;
+        let (actor, keys) = (granted.actor(), done.made.len());
+        info!(
+            actor,
+            keys,
+            failed = done.failed.len(),
+            dry_run,
+            "keys were wrapped under more roots"
+        );
+        Ok(Response::new(answer::rewrapped(&done)))
+    }
+
+    async fn remove_root(
+        &self,
+        request: Request<admin::RemoveRootRequest>,
+    ) -> Result<Response<admin::RemoveRootResponse>, Status> {
+        let granted = self.pass(&request, Action::RemoveRoot).await?;
+        let _turn = self.with_roots()?;
+        let admin::RemoveRootRequest { root, reason } = request.into_inner();
+        let reason = text("reason", reason)?;
+        let root = RootId::parse(&root).map_err(|_| {
+            Status::invalid_argument("root is not 12 hexadecimal digits: strongroom roots list")
+        })?;
+        let done = self.gate.control(&granted).remove_root(granted.actor(), root, reason).await;
+        let custody = done.map_err(|error| refuse(&error))?;
+        info!(actor = granted.actor(), %root, "a root key was removed");
+        let custody = Some(answer::custody(&custody));
+        Ok(Response::new(admin::RemoveRootResponse { custody }))
     }
 
     async fn list_audit(

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
 use envelope::{
-    Bundle, FormatError, LedgerKey,
+    Bundle, FormatError, LedgerKey, WrappedKey,
     audit::{Checkpoint, Record},
+    bundle::WrappedLedgerKey,
 };
 
 use super::{
@@ -37,6 +38,8 @@ pub struct Draft {
     activation: Option<u32>,
     checkpoint: bool,
     above: u64,
+    ledger_wraps: Option<Vec<WrappedKey>>,
+    lets_go: bool,
 }
 
 impl Draft {
@@ -54,6 +57,8 @@ impl Draft {
             activation: None,
             checkpoint: false,
             above: 0,
+            ledger_wraps: None,
+            lets_go: false,
         }
     }
 
@@ -67,6 +72,7 @@ impl Draft {
             && self.entries.is_empty()
             && !self.checkpoint
             && self.above == 0
+            && self.ledger_wraps.is_none()
     }
 
     /// The state that it changes, as it was.
@@ -115,6 +121,17 @@ impl Draft {
         self.entries.push(entry);
     }
 
+    /// Writes under which roots the ledger key lies, ascending by root id.
+    pub fn put_ledger_key(&mut self, wraps: Vec<WrappedKey>, entry: Entry) {
+        self.ledger_wraps = Some(wraps);
+        self.entries.push(entry);
+    }
+
+    /// Lets go of the bundles before the next: they carry, wrapped, what this change takes away.
+    pub fn let_go(&mut self) {
+        self.lets_go = true;
+    }
+
     /// Writes a record about what changes no row.
     pub fn record(&mut self, entry: Entry) {
         self.entries.push(entry);
@@ -135,7 +152,7 @@ impl Draft {
     /// # Errors
     /// [`DraftError`]; nothing was written.
     pub fn seal(self, key: &LedgerKey) -> Result<Change, DraftError> {
-        let published = self.state.newest_bundle().versions().to_vec();
+        let published = self.state.newest_bundle().clone();
         let mut rows = self.state.into_rows();
         let cluster = rows.cluster.id;
         let ring = rows.ring.clone();
@@ -149,13 +166,16 @@ impl Draft {
         rows.put(&versions, &holds, &runs, &replicas);
 
         let all: Vec<_> = rows.versions.iter().map(bundled).collect();
-        let bundle = if all == published && self.above == 0 {
+        let ledger_key =
+            self.ledger_wraps.map(|wraps| WrappedLedgerKey { id: key.id().clone(), wraps });
+        let ledger = ledger_key.clone().unwrap_or_else(|| rows.cluster.ledger_key.clone());
+        let is_published = all == published.versions() && ledger == *published.ledger();
+        let bundle = if is_published && self.above == 0 {
             None
         } else {
             let generation = rows.head.generation.max(self.above);
             let generation = generation.checked_add(1).ok_or(DraftError::Generation)?;
-            let bundle =
-                Bundle::new(ring.clone(), generation, rows.cluster.ledger_key.clone(), all)?;
+            let bundle = Bundle::new(ring.clone(), generation, ledger, all)?;
             Some(BundleRow { generation, bytes: bundle.encode(key)? })
         };
         let generation = bundle.as_ref().map_or(rows.head.generation, |bundle| bundle.generation);
@@ -206,6 +226,8 @@ impl Draft {
             bundle,
             audit,
             checkpoint,
+            ledger_key,
+            lets_go: self.lets_go,
         })
     }
 }

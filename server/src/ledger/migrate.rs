@@ -15,6 +15,7 @@ pub(super) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
         (1, "ledger", include_str!("../../../migrations/postgres/0001_ledger.sql")),
         (2, "checkpoints", include_str!("../../../migrations/postgres/0002_checkpoints.sql")),
         (3, "letting go", include_str!("../../../migrations/postgres/0003_letting_go.sql")),
+        (4, "roots", include_str!("../../../migrations/postgres/0004_roots.sql")),
     ])
 });
 
@@ -24,6 +25,7 @@ pub(super) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| {
         (1, "ledger", include_str!("../../../migrations/sqlite/0001_ledger.sql")),
         (2, "checkpoints", include_str!("../../../migrations/sqlite/0002_checkpoints.sql")),
         (3, "letting go", include_str!("../../../migrations/sqlite/0003_letting_go.sql")),
+        (4, "roots", include_str!("../../../migrations/sqlite/0004_roots.sql")),
     ])
 });
 

@@ -4,7 +4,7 @@
 use envelope::{
     Bundle, KeyId, LedgerKey, RingName, Row, WrappedKey,
     audit::{Checkpoint, Hash, Record, START},
-    bundle::{State, Version, WrappedLedgerKey, encode_wraps},
+    bundle::{State, UnverifiedBundle, Version, WrappedLedgerKey, encode_wraps},
 };
 
 use super::{Change, ClusterId, Entry, History, Lease, state::contents};
@@ -19,7 +19,9 @@ fn row(table: &str, (cluster, ring): Place<'_>) -> Row {
     Row::new(table, &cluster.0, ring.as_str())
 }
 
-/// One cluster, immutable. It needs no MAC: the wraps open only to the key that the id names, and everything else hangs on that.
+/// One cluster, immutable but for its wraps. It needs no MAC: the wraps open only to the key that the id names, and everything else
+/// hangs on that. Once the newest bundle was verified the wraps are those that it carries, under its MAC: others in this place would
+/// otherwise come into the next bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterRow {
     /// Its identity.
@@ -275,11 +277,26 @@ pub struct Dump {
 }
 
 impl Rows {
+    /// The ledger key as the newest bundle carries it: a MAC will tell whether that is ours, and none stands over what `clusters`
+    /// says.
+    #[must_use]
+    pub fn ledger_key(&self) -> WrappedLedgerKey {
+        match UnverifiedBundle::parse(&self.bundle.bytes) {
+            Ok(bundle) if bundle.ledger().id == self.cluster.ledger_key.id => {
+                bundle.ledger().clone()
+            }
+            _ => self.cluster.ledger_key.clone(),
+        }
+    }
+
     /// Makes of these rows, on which `change` was planned, those that it leaves. Reports, the lease and the clock stay as they
     /// were read.
     pub fn apply(&mut self, change: &Change) {
         self.put(&change.versions, &change.holds, &change.runs, &change.replicas);
         self.head = change.head.clone();
+        if let Some(ledger_key) = &change.ledger_key {
+            self.cluster.ledger_key = ledger_key.clone();
+        }
         if let Some(bundle) = &change.bundle {
             self.bundle = bundle.clone();
         }

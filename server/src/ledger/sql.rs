@@ -211,7 +211,10 @@ macro_rules! ledger {
                 let mut tx = self.begin_write().await?;
                 self.move_head(&mut tx, change).await?;
                 self.put_rows(&mut tx, &change.ring, Written::of(change)).await?;
-                if change.versions.iter().any(|row| row.state == State::Destroyed) {
+                if let Some(key) = &change.ledger_key {
+                    self.rewrap(&mut tx, key).await?;
+                }
+                if change.lets_go || change.versions.iter().any(|row| row.state == State::Destroyed) {
                     self.forget(&mut tx, change).await?;
                 }
                 tx.commit().await.map_err(failed)?;
@@ -439,7 +442,23 @@ macro_rules! ledger {
                 })
             }
 
-            /// Older bundles carry what was destroyed, wrapped.
+            /// The ledger key under other roots than before.
+            async fn rewrap(
+                &self,
+                tx: &mut <$db as Database>::Connection,
+                key: &WrappedLedgerKey,
+            ) -> Result<(), LedgerError> {
+                sqlx::query::<$db>("UPDATE clusters SET ledger_key_wraps = $2 WHERE cluster = $1 AND ledger_key_id = $3")
+                    .bind(self.cluster.0.to_vec())
+                    .bind(encode_wraps(&key.wraps))
+                    .bind(key.id.as_str().to_owned())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)
+                    .and_then(|done| written("clusters", done.rows_affected()))
+            }
+
+            /// Older bundles carry, wrapped, what was destroyed or whose root was removed.
             async fn forget(
                 &self,
                 tx: &mut <$db as Database>::Connection,

@@ -33,7 +33,7 @@ impl State {
     ///
     /// # Errors
     /// [`Tampered`] names the first row that is not as we wrote it.
-    pub fn verify(rows: Rows, key: &LedgerKey) -> Result<Self, Tampered> {
+    pub fn verify(mut rows: Rows, key: &LedgerKey) -> Result<Self, Tampered> {
         let place: Place<'_> = (&rows.cluster.id, &rows.ring);
         let changed =
             |table: &'static str, row: String| Tampered { table, row, what: "was changed by hand" };
@@ -63,6 +63,8 @@ impl State {
         nothing_is_missing(&rows)?;
         audit_ends_where_the_head_says(&rows)?;
         checkpoint_is_ours(&rows, key)?;
+        // No MAC stands over the wraps in `clusters`, and one does over these.
+        rows.cluster.ledger_key = bundle.ledger().clone();
         let digest = sha256(&rows.bundle.bytes);
         Ok(Self { rows, bundle, digest })
     }

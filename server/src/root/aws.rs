@@ -188,6 +188,10 @@ impl RootKey for AwsKms {
         self.arn.root_id()
     }
 
+    fn name(&self) -> String {
+        self.arn.to_string()
+    }
+
     async fn check(&self) -> Result<Checked, RootError> {
         self.try_check().await.map_err(|refusal| self.error(refusal))
     }

@@ -80,6 +80,10 @@ impl RootKey for LocalFile {
         self.id
     }
 
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     async fn check(&self) -> Result<Checked, RootError> {
         self.read().await.map(|_| Checked::default())
     }

@@ -5,9 +5,12 @@
 mod destruction;
 mod holds;
 mod members;
+mod roots;
 mod runs;
 
-use envelope::bundle::State as VersionState;
+use std::collections::BTreeMap;
+
+use envelope::{KeyId, RootId, WrappedKey, bundle::State as VersionState};
 
 use super::words::moment;
 use crate::ledger::{Draft, Entry, HoldRow, State, VersionRow};
@@ -101,6 +104,20 @@ pub enum Act {
         /// Which.
         version: u32,
     },
+    /// Wraps of keys under roots that had none of them. Each was opened again by its root.
+    Rewrap {
+        /// By key: a version, or the ledger key.
+        made: BTreeMap<KeyId, Vec<WrappedKey>>,
+    },
+    /// A root wraps nothing any more. Not while a key would be lost with it, and not before every member serves what the ledger has.
+    RemoveRoot {
+        /// Which.
+        root: RootId,
+        /// Why.
+        reason: String,
+        /// Keys under it that another root was seen to open just before, and which.
+        proven: BTreeMap<KeyId, RootId>,
+    },
     /// destroy_scheduled → destroyed, by somebody else than who scheduled it, after the wait.
     Destroy {
         /// Which.
@@ -144,6 +161,10 @@ impl Act {
             }
             Self::CancelDestroy { version } => destruction::cancel(draft, actor, *version),
             Self::Destroy { version } => destruction::destroy(draft, actor, *version),
+            Self::Rewrap { made } => roots::rewrap(draft, actor, made),
+            Self::RemoveRoot { root, reason, proven } => {
+                roots::remove(draft, actor, *root, reason, proven)
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use envelope::{
-    Bundle,
+    Bundle, WrappedKey,
     bundle::{State as VersionState, Version},
 };
 
@@ -25,7 +25,7 @@ use crate::ledger::{Destruction, Draft, HoldRow, RunRow, RunState, State, Versio
 pub fn adopt(draft: &mut Draft, bundle: &Bundle, actor: &str) -> Result<bool, Refused> {
     let state = draft.state();
     // Nothing was lost, or all of it was taken up before.
-    if succeeds(state.newest_bundle(), bundle).is_ok() {
+    if succeeds(state.newest_bundle(), bundle).is_ok() && !is_parted(state, bundle) {
         return Ok(true);
     }
     let merge = Merge::of(state, bundle, actor)?;
@@ -36,6 +36,12 @@ pub fn adopt(draft: &mut Draft, bundle: &Bundle, actor: &str) -> Result<bool, Re
         merge.unknown, merge.moved
     );
     let runs = continued(state, &merge, actor);
+    let own = &state.cluster.ledger_key;
+    let wraps = joined(&own.wraps, &bundle.ledger().wraps);
+    if wraps != own.wraps {
+        let record = entry(actor, "ledger_key.adopted", own.id.to_string(), "under more root keys");
+        draft.put_ledger_key(wraps, record);
+    }
     for row in merge.changed.into_values() {
         let record = entry(actor, "key.adopted", row.id.to_string(), row.state.as_str());
         draft.put_version(row, record);
@@ -89,7 +95,8 @@ impl Merge {
                         row.id, version.id
                     )));
                 }
-                Some(row) => {
+                Some(known) => {
+                    let row = &under_all(known, version);
                     let goal = match (row.state, goal(version.state)) {
                         // It opens again until somebody archives it again: two transitions for what harms nobody.
                         (
@@ -99,16 +106,23 @@ impl Merge {
                         (_, goal) => goal,
                     };
                     // One that is further than the node's stays there; the node follows.
-                    let Some(next) = towards(row.state, goal) else { continue };
+                    let mut next = towards(row.state, goal);
                     // A hold keeps a key from being lost, and one that is compromised is closed all the same.
-                    let ends = !next.opens() && next != VersionState::Compromised;
-                    if let Some(hold) = state.held(number).filter(|_| ends) {
+                    let ends =
+                        |next: VersionState| !next.opens() && next != VersionState::Compromised;
+                    if let Some(hold) = state.held(number).filter(|_| next.is_some_and(ends)) {
                         if goal == VersionState::Destroyed {
                             return refuse(held_and_gone(row, hold));
                         }
                         // The hold was let go of once, and stands again: the version stays open, also on the nodes.
-                        continue;
+                        next = None;
                     }
+                    let Some(next) = next else {
+                        if row != known {
+                            changed.insert(number, row.clone());
+                        }
+                        continue;
+                    };
                     moved += 1;
                     complete &= next == goal;
                     moved_row(row, version, next, state.now, actor)
@@ -143,6 +157,36 @@ impl Merge {
     fn staged(&self) -> Option<&VersionRow> {
         self.rows.values().rfind(|row| row.state == VersionState::PreActive)
     }
+}
+
+/// Whether no root that opens a key for the node opens it in the ledger: since the backup that this is, keys came under another
+/// root and the old one was given up.
+fn is_parted(state: &State, bundle: &Bundle) -> bool {
+    let parted = |own: &[WrappedKey], known: &[WrappedKey]| {
+        let mut shared = own.iter().filter(|own| known.iter().any(|one| one.root() == own.root()));
+        !known.is_empty() && !own.is_empty() && shared.next().is_none()
+    };
+    parted(&state.cluster.ledger_key.wraps, &bundle.ledger().wraps)
+        || bundle.versions().iter().any(|version| {
+            let row = state.version(version.id.version()).filter(|row| row.id == version.id);
+            row.is_some_and(|row| parted(&row.wraps, &version.wraps))
+        })
+}
+
+/// The wraps of both: a root that the ledger forgot comes back, and so does one that it forgot to have removed.
+fn joined(own: &[WrappedKey], known: &[WrappedKey]) -> Vec<WrappedKey> {
+    let mut all = own.to_vec();
+    let lacks = |wrap: &&WrappedKey| !own.iter().any(|one| one.root() == wrap.root());
+    all.extend(known.iter().filter(lacks).cloned());
+    all.sort_by_key(WrappedKey::root);
+    if all.len() > Bundle::MAX_ROOTS { known.to_vec() } else { all }
+}
+
+fn under_all(row: &VersionRow, version: &Version) -> VersionRow {
+    if row.state == VersionState::Destroyed || version.state == VersionState::Destroyed {
+        return row.clone();
+    }
+    VersionRow { wraps: joined(&row.wraps, &version.wraps), ..row.clone() }
 }
 
 /// How long a version was watched towards its destruction is forgotten with the ledger: it is archived, and asked for anew.

@@ -2,11 +2,11 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use envelope::{
-    KeyId,
+    KeyId, RootId,
     audit::{Checkpoint, Hash, Record},
 };
 
-use super::{Act, Apiserver, NoSuccessor, Plan, Refused};
+use super::{Act, Apiserver, Custody, NoSuccessor, Plan, Refused, Rewrapped, Tried};
 use crate::{
     ledger::{DraftError, Dump, LedgerError, State, Tampered},
     root::{RootError, UnwrapError},
@@ -47,6 +47,23 @@ pub trait Control: fmt::Debug + Send + Sync {
 
     /// Publishes the bundle of this node into a ledger that was restored from an older backup.
     async fn adopt(&self, actor: &str) -> Result<State, ControlError>;
+
+    /// The roots of this node, and which keys lie under which.
+    async fn roots(&self) -> Result<Custody, ControlError>;
+
+    /// Has every root that is open unwrap every key that names it.
+    async fn check_roots(&self) -> Result<(Custody, Vec<Tried>), ControlError>;
+
+    /// Wraps every key under every root that is open and lacks it, or says what that would be.
+    async fn rewrap(&self, actor: &str, dry_run: bool) -> Result<Rewrapped, ControlError>;
+
+    /// Gives up every wrap of `root`, where another root opens each key.
+    async fn remove_root(
+        &self,
+        actor: &str,
+        root: RootId,
+        reason: String,
+    ) -> Result<Custody, ControlError>;
 
     /// Returns when something may have changed; only a wake-up, so it may also come for nothing, late, or never.
     async fn changed(&self);

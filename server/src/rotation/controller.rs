@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use super::{
-    Act, Control, ControlError, NoSuccessor, Observed, Planned, Policy, Scraper, adopt,
-    notes::Notes, plan, provider::Provider, succeeds,
+    Act, Control, ControlError, Custody, NoSuccessor, Observed, Planned, Policy, Rewrapped,
+    Scraper, Tried, adopt, notes::Notes, plan, provider::Provider, succeeds,
 };
 use crate::{
     keyring::Keyring,
@@ -171,7 +171,8 @@ impl Controller {
     /// [`ControlError`].
     pub async fn stored(&self) -> Result<State, ControlError> {
         let rows = self.ledger()?.read(&self.ring).await?.ok_or(ControlError::NoRing)?;
-        let key = self.key(&rows.cluster).await?;
+        let cluster = ClusterRow { ledger_key: rows.ledger_key(), ..rows.cluster };
+        let key = self.key(&cluster).await?;
         Ok(State::verify(rows, &key)?)
     }
 
@@ -396,7 +397,9 @@ impl Control for Controller {
     }
 
     async fn import(&self, actor: &str, dump: Dump) -> Result<State, ControlError> {
-        let key = self.key(&dump.rows.cluster).await?;
+        let cluster =
+            ClusterRow { ledger_key: dump.rows.ledger_key(), ..dump.rows.cluster.clone() };
+        let key = self.key(&cluster).await?;
         let state = export::verify(&dump, &key)?;
         if let Some(served) = self.keyring.snapshot() {
             succeeds(state.newest_bundle(), served.bundle())?;
@@ -426,6 +429,27 @@ impl Control for Controller {
             }
         }
         Err(ControlError::Unfit("the ledger changes faster than it takes up: try again".into()))
+    }
+
+    async fn roots(&self) -> Result<Custody, ControlError> {
+        self.look_at_roots().await
+    }
+
+    async fn check_roots(&self) -> Result<(Custody, Vec<Tried>), ControlError> {
+        self.try_roots().await
+    }
+
+    async fn rewrap(&self, actor: &str, dry_run: bool) -> Result<Rewrapped, ControlError> {
+        self.rewrap_all(actor, dry_run).await
+    }
+
+    async fn remove_root(
+        &self,
+        actor: &str,
+        root: RootId,
+        reason: String,
+    ) -> Result<Custody, ControlError> {
+        self.give_up(actor, root, reason).await
     }
 
     async fn changed(&self) {

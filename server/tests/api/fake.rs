@@ -1,12 +1,18 @@
 //! A ring that remembers what it was asked.
 
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
-use envelope::audit::{Checkpoint, Hash, Record};
+use envelope::{
+    RootId,
+    audit::{Checkpoint, Hash, Record},
+};
 use strongroomd::{
     ledger::{ClusterId, Dump, LedgerError, State, Tampered},
-    rotation::{Act, Control, ControlError, Phase, Plan, Planned, Refused, Wait},
+    rotation::{
+        Act, Control, ControlError, Custody, Phase, Plan, Planned, Refused, Rewrapped, Root, Tried,
+        Wait,
+    },
 };
 use tokio::sync::Notify;
 
@@ -43,6 +49,12 @@ impl Fake {
         self.asked.lock().unwrap().push(what);
         let trouble = *self.trouble.lock().unwrap();
         trouble.map_or(Ok(()), |trouble| Err(trouble()))
+    }
+
+    fn custody(&self) -> Custody {
+        let open = Root { id: Some(RootId(*b"root-1")), name: "/root.key".into(), away: None };
+        let away = Root { id: None, name: String::new(), away: Some("it is missing".into()) };
+        Custody { state: self.read(), roots: vec![open, away] }
     }
 
     fn read(&self) -> State {
@@ -118,6 +130,41 @@ impl Control for Fake {
     async fn adopt(&self, _: &str) -> Result<State, ControlError> {
         self.ask("adopt")?;
         Ok(self.read())
+    }
+
+    async fn roots(&self) -> Result<Custody, ControlError> {
+        self.ask("roots")?;
+        Ok(self.custody())
+    }
+
+    async fn check_roots(&self) -> Result<(Custody, Vec<Tried>), ControlError> {
+        self.ask("check_roots")?;
+        let tried = Tried {
+            key: self.read().versions[0].id.clone(),
+            root: RootId(*b"root-1"),
+            outcome: Err("as the test has it".into()),
+            took: Duration::from_millis(3),
+        };
+        Ok((self.custody(), vec![tried]))
+    }
+
+    async fn rewrap(&self, actor: &str, _: bool) -> Result<Rewrapped, ControlError> {
+        self.ask("rewrap")?;
+        let made = BTreeMap::from([(self.read().versions[0].id.clone(), vec![RootId([2; 6])])]);
+        self.acted.lock().unwrap().push((actor.into(), Act::Rewrap { made: BTreeMap::new() }));
+        Ok(Rewrapped { custody: self.custody(), made, failed: Vec::new() })
+    }
+
+    async fn remove_root(
+        &self,
+        actor: &str,
+        root: RootId,
+        reason: String,
+    ) -> Result<Custody, ControlError> {
+        self.ask("remove_root")?;
+        let act = Act::RemoveRoot { root, reason, proven: BTreeMap::new() };
+        self.acted.lock().unwrap().push((actor.into(), act));
+        Ok(self.custody())
     }
 
     async fn changed(&self) {

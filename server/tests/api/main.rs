@@ -143,9 +143,13 @@ async fn no_list_admits_a_name_that_only_looks_alike() {
 async fn what_is_done_is_done_in_the_name_of_whoever_asked() {
     let served = serve("").await;
     let mut client = served.client();
-    for action in
-        [Action::StartRotation, Action::RemoveReplica, Action::DestroyKey, Action::AddHold]
-    {
+    for action in [
+        Action::StartRotation,
+        Action::RemoveReplica,
+        Action::DestroyKey,
+        Action::AddHold,
+        Action::RemoveRoot,
+    ] {
         ask(&mut client, action).await.unwrap();
     }
     let us = format!("uid:{}", geteuid().as_raw());
@@ -158,7 +162,23 @@ async fn what_is_done_is_done_in_the_name_of_whoever_asked() {
             (us.clone(), Act::RemoveReplica { replica: "cp-1".into(), reason: reason.clone() }),
             (us.clone(), Act::Destroy { version: 1 }),
             // Sixty seconds from now, by the ledger's clock.
-            (us, Act::AddHold { first: None, last: None, until: ring::BEGAN + 60, reason }),
+            (
+                us.clone(),
+                Act::AddHold {
+                    first: None,
+                    last: None,
+                    until: ring::BEGAN + 60,
+                    reason: reason.clone()
+                }
+            ),
+            (
+                us,
+                Act::RemoveRoot {
+                    root: envelope::RootId(*b"root-1"),
+                    reason,
+                    proven: Default::default()
+                }
+            ),
         ]
     );
 }

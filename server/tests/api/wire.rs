@@ -138,6 +138,14 @@ pub(crate) async fn ask(client: &mut Client, action: Action) -> Result<Vec<u8>, 
             let request = admin::RemoveReplicaRequest { name: "cp-1".into(), reason: reason() };
             unary!(remove_replica, request)
         }
+        Action::ListRoots => unary!(list_roots, admin::ListRootsRequest {}),
+        Action::CheckRoots => unary!(check_roots, admin::CheckRootsRequest {}),
+        Action::RewrapKeys => unary!(rewrap_keys, admin::RewrapKeysRequest { dry_run: false }),
+        Action::RemoveRoot => {
+            let request =
+                admin::RemoveRootRequest { root: "726f6f742d31".into(), reason: reason() };
+            unary!(remove_root, request)
+        }
         Action::ListAudit => unary!(list_audit, admin::ListAuditRequest::default()),
         Action::ExportAudit => stream!(export_audit, admin::ExportAuditRequest {}, 1000),
         Action::ExportLedger => stream!(export_ledger, admin::ExportLedgerRequest {}, 1000),

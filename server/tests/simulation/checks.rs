@@ -10,6 +10,7 @@ impl World {
     pub(crate) fn check(&mut self) -> Result<(), String> {
         self.everything_opens().map_err(|what| format!("invariant 1: {what}"))?;
         self.nothing_needs_what_is_destroyed().map_err(|what| format!("invariant 4: {what}"))?;
+        self.every_wrap_opens().map_err(|what| format!("roots: {what}"))?;
         self.one_version_is_active().map_err(|what| format!("invariant 5: {what}"))?;
         let inner = self.ledger.inner();
         inner

@@ -195,6 +195,9 @@ impl Database {
             rows.last_checkpoint = Some(checkpoint.clone());
             self.history.checkpoints.push(checkpoint.clone());
         }
+        if let Some(ledger_key) = &change.ledger_key {
+            rows.cluster.ledger_key = ledger_key.clone();
+        }
         rows.head = change.head.clone();
         Ok(())
     }

@@ -36,6 +36,7 @@ impl World {
             9 | 10 => self.tidy(),
             11 => self.back_up(),
             12 => self.replace_a_node(),
+            13 => self.move_house(),
             _ => self.mend(),
         }
     }

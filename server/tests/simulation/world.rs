@@ -9,7 +9,7 @@ use std::{
 };
 
 use envelope::{
-    Bundle, Context, KeyId, KeyMaterial, LedgerKey, LocalRoot, Purpose, RingName,
+    Bundle, Context, KeyId, KeyMaterial, LedgerKey, LocalRoot, Purpose, RingName, WrappedKey,
     audit::sha256,
     bundle::{State as VersionState, Version, WrappedLedgerKey},
 };
@@ -22,6 +22,7 @@ use strongroomd::{
 };
 
 use super::{
+    custody::House,
     drawn::{Dice, Drawn},
     fake_root::FakeRoot,
     model::{Database, Model},
@@ -47,6 +48,8 @@ pub(crate) struct Tally {
     pub(crate) finished: u64,
     pub(crate) archived: u64,
     pub(crate) destroyed: u64,
+    pub(crate) rewrapped: u64,
+    pub(crate) roots_removed: u64,
 }
 
 impl Tally {
@@ -56,7 +59,7 @@ impl Tally {
         }
     }
 
-    fn all(&mut self) -> [&mut u64; 15] {
+    fn all(&mut self) -> [&mut u64; 17] {
         [
             &mut self.rounds,
             &mut self.commits,
@@ -73,6 +76,8 @@ impl Tally {
             &mut self.finished,
             &mut self.archived,
             &mut self.destroyed,
+            &mut self.rewrapped,
+            &mut self.roots_removed,
         ]
     }
 }
@@ -86,7 +91,7 @@ pub(crate) struct World {
     pub(crate) key: LedgerKey,
     pub(crate) ring: RingName,
     pub(crate) roots: Roots,
-    root: LocalRoot,
+    pub(crate) house: House,
     random: Drawn,
     pub(crate) nodes: Vec<Node>,
     pub(crate) policy: Policy,
@@ -126,6 +131,7 @@ impl World {
         let random = Drawn(Mutex::new(Dice::new(seed ^ 0xabcd)));
         let root_key = KeyMaterial::make(&random).unwrap();
         let root = LocalRoot::new(&root_key);
+        let second_key = KeyMaterial::make(&random).unwrap();
         let ring = RingName::parse("etcd").unwrap();
         let state_ring = RingName::parse(LedgerKey::RING).unwrap();
 
@@ -165,8 +171,8 @@ impl World {
             ledger: Model::new(dump),
             key,
             ring,
-            roots: Roots::of(vec![FakeRoot::of(&root_key)]),
-            root,
+            roots: Roots::of(vec![FakeRoot::of(&root_key), FakeRoot::of(&second_key)]),
+            house: House::new([root, LocalRoot::new(&second_key)]),
             random,
             nodes: (1..=count).map(|at| Node::new(format!("cp-{at}"), bytes.clone(), 1)).collect(),
             policy,
@@ -290,8 +296,11 @@ impl World {
     pub(crate) fn make(&self, number: u32) -> VersionRow {
         let material = KeyMaterial::make(&self.random).unwrap();
         let id = KeyId::derive(self.ring.clone(), number, &material).unwrap();
+        let mut wraps: Vec<_> =
+            self.house.roots().map(|root| self.wrap(root, &id, &material)).collect();
+        wraps.sort_by_key(WrappedKey::root);
         VersionRow {
-            wraps: vec![wrap(&self.root, &id, &material, &self.random)],
+            wraps,
             id,
             state: VersionState::PreActive,
             created: self.clock(),
@@ -300,6 +309,10 @@ impl World {
             destruction: None,
             mac: [0; 32],
         }
+    }
+
+    pub(crate) fn wrap(&self, root: &LocalRoot, id: &KeyId, key: &KeyMaterial) -> WrappedKey {
+        wrap(root, id, key, &self.random)
     }
 
     /// By the ledger's clock.
@@ -340,12 +353,7 @@ impl World {
     }
 }
 
-fn wrap(
-    root: &LocalRoot,
-    id: &KeyId,
-    material: &KeyMaterial,
-    random: &Drawn,
-) -> envelope::WrappedKey {
+fn wrap(root: &LocalRoot, id: &KeyId, material: &KeyMaterial, random: &Drawn) -> WrappedKey {
     root.wrap(material, &Context { purpose: Purpose::Key, key_id: id }, random).unwrap()
 }
 

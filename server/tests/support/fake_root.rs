@@ -111,6 +111,10 @@ impl RootKey for FakeRoot {
         self.key.id()
     }
 
+    fn name(&self) -> String {
+        "fake".into()
+    }
+
     async fn check(&self) -> Result<Checked, RootError> {
         self.answer().await.map(|()| self.says.lock().unwrap().clone())
     }

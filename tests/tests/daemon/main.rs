@@ -11,5 +11,6 @@ mod hostile;
 mod ledger;
 mod memory;
 mod raw;
+mod roots;
 mod socket;
 mod steps;

@@ -6,13 +6,13 @@ use std::{
 };
 
 use anyhow::Result;
-use envelope::bundle::State as VersionState;
+use envelope::{KeyId, RootId, WrappedKey, bundle::State as VersionState};
 use strongroomd::{
     ledger::{
         Change, Destruction, Draft, HeadRow, HoldRow, Ledger, LedgerError, PostgresLedger,
         PostgresOptions, ReplicaRow, Rows, RunRow, SqliteLedger, VersionRow,
     },
-    rotation::Act,
+    rotation::{Act, wrapped},
 };
 use testbed::folder::Folder;
 
@@ -49,6 +49,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("DELETE FROM heads", "nothing is deleted"),
     ("DELETE FROM clusters", "nothing is deleted"),
     ("UPDATE clusters SET created = 1", "never change"),
+    ("UPDATE clusters SET ledger_key_id = 'state/v9/000000000000'", "never change"),
+    ("UPDATE clusters SET ledger_key_wraps = substr(ledger_key_wraps, 1, 1)", "never change"),
     ("UPDATE holds SET until = 1", "only released"),
     ("UPDATE holds SET reason = ''", "only released"),
     ("UPDATE holds SET released_by = 'x'", "CHECK"),
@@ -270,6 +272,52 @@ fn what_a_destroyed_version_was_wrapped_as_lies_nowhere_any_more() -> Result<()>
     })
 }
 
+#[test]
+fn what_a_removed_root_wrapped_lies_nowhere_any_more() -> Result<()> {
+    testbed::run(async {
+        for database in Database::both().await? {
+            let (ledger, made) = (database.open(A).await?, make(A));
+            ledger.create(&made.dump).await?;
+            let state = made.state(&*ledger).await;
+            let keys: Vec<_> =
+                wrapped(&state).map(|key| (key.id.clone(), key.wraps.to_vec())).collect();
+            let old: Vec<_> = keys.iter().map(|(_, wraps)| wraps[0].encode()).collect();
+            let new = RootId(*b"second");
+            let wraps = |id: &KeyId| vec![WrappedKey::new(new, id.as_str().into()).unwrap()];
+            let rewrap =
+                Act::Rewrap { made: keys.iter().map(|(id, _)| (id.clone(), wraps(id))).collect() };
+            made.change(&*ledger, |draft| rewrap.apply(draft, "uid:0").unwrap()).await;
+            assert!(wrapped(&made.state(&*ledger).await).all(|key| key.wraps.len() == 2));
+            // The table has it too, where a node that has no bundle yet begins to read.
+            let of_clusters = ledger.read(&ring()).await?.unwrap().cluster.ledger_key;
+            assert_eq!(of_clusters.wraps.len(), 2, "{}", database.name());
+
+            let remove = Act::RemoveRoot {
+                root: made.root.id(),
+                reason: "moved".into(),
+                proven: keys.iter().map(|(id, _)| (id.clone(), new)).collect(),
+            };
+            made.change(&*ledger, |draft| remove.apply(draft, "uid:0").unwrap()).await;
+            let rows = ledger.read(&ring()).await?.unwrap();
+            assert!(rows.cluster.ledger_key.wraps.iter().all(|wrap| wrap.root() == new));
+            let bundles = ledger.history(&ring()).await?.bundles;
+            assert_eq!(bundles.len(), 1, "{}", database.name());
+            let carries = |bytes: &[u8]| {
+                old.iter().any(|wrap| bytes.windows(wrap.len()).any(|part| part == &wrap[..]))
+            };
+            assert!(!carries(&bundles[0].bytes), "{}", database.name());
+            if let Database::Sqlite { .. } = database {
+                database.sql("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+                assert!(!carries(&fs::read(database.file())?), "a free page");
+            }
+            // The newest never goes.
+            let gone = database.sql("DELETE FROM bundles").unwrap_err();
+            assert!(gone.contains("nothing is deleted but"), "{}: {gone}", database.name());
+        }
+        Ok(())
+    })
+}
+
 fn in_state(row: VersionRow, state: VersionState) -> VersionRow {
     use VersionState::{DestroyScheduled, Destroyed};
     let destruction = matches!(state, DestroyScheduled | Destroyed).then(|| Destruction {
@@ -323,6 +371,8 @@ fn a_change_of_what_never_changes_is_refused_and_changes_nothing() -> Result<()>
                 bundle: None,
                 audit: Vec::new(),
                 checkpoint: None,
+                ledger_key: None,
+                lets_go: false,
             };
             let version = VersionRow { created: 9, ..before.versions[0].clone() };
             changes.push(Change { versions: vec![version], ..change.clone() });
@@ -468,7 +518,7 @@ fn an_empty_database_is_told_from_one_that_may_not_be_looked_at() -> Result<()> 
         database.sql(empty).unwrap();
         let older = open().await;
         assert!(
-            matches!(older, Some(LedgerError::SchemaOlder { found: 0, needed: 3 })),
+            matches!(older, Some(LedgerError::SchemaOlder { found: 0, needed: 4 })),
             "{older:?}"
         );
         Ok(())

@@ -48,7 +48,7 @@ pub(super) fn archive(
     }
     no_open_run(state, row, "archived", "archive")?;
     not_held(state, row, "archived")?;
-    known_everywhere(state, row, "archived")?;
+    known_everywhere(state, id, "archived")?;
     let record = entry(actor, "key.archived", id.to_string(), reason);
     put(draft, row.clone(), VersionState::Archived, None, record);
     Ok(())
@@ -84,7 +84,7 @@ pub(super) fn compromise(
         }
     }
     no_open_run(state, row, "closed", "compromise")?;
-    known_everywhere(state, row, "closed")?;
+    known_everywhere(state, id, "closed")?;
     let record = entry(actor, "key.compromised", id.to_string(), reason);
     put(draft, row.clone(), VersionState::Compromised, None, record);
     Ok(())
@@ -165,7 +165,7 @@ pub(super) fn schedule(
     }
     not_in_a_run(state, row)?;
     not_held(state, row, "destroyed")?;
-    known_everywhere(state, row, "destroyed")?;
+    known_everywhere(state, id, "destroyed")?;
     let destruction =
         Destruction { requested_by: actor.into(), wait, observed: 0, approved_by: None };
     let record = entry(
@@ -223,7 +223,7 @@ pub(super) fn destroy(draft: &mut Draft, actor: &str, number: u32) -> Result<(),
     }
     not_in_a_run(state, row)?;
     not_held(state, row, "destroyed")?;
-    known_everywhere(state, row, "destroyed")?;
+    known_everywhere(state, id, "destroyed")?;
     let detail = format!("asked for by {}", destruction.requested_by);
     let record = entry(actor, "key.destroyed", id.to_string(), &detail);
     let destruction = Destruction { approved_by: Some(actor.into()), ..destruction.clone() };
@@ -270,15 +270,18 @@ fn not_held(state: &State, row: &VersionRow, verb: &str) -> Result<(), Refused> 
 
 /// A member that does not serve what the ledger has may be behind; or it may be ahead, because the ledger was restored from an
 /// old backup, and write under the very version that seems unused here. Either way it is not the time to close one.
-fn known_everywhere(state: &State, row: &VersionRow, verb: &str) -> Result<(), Refused> {
+pub(super) fn known_everywhere(
+    state: &State,
+    what: &impl std::fmt::Display,
+    verb: &str,
+) -> Result<(), Refused> {
     let lacking = state
         .members()
         .find(|(_, report)| report.is_none_or(|report| report.bundle != *state.newest_digest()));
     match lacking {
         Some((member, report)) => refuse(format!(
-            "{} cannot be {verb} now: replica {} {}, and the ledger is at {}. Try again when it has followed, which takes \
+            "{what} cannot be {verb} now: replica {} {}, and the ledger is at {}. Try again when it has followed, which takes \
              seconds; if it is gone for good: strongroom replicas remove {}",
-            row.id,
             member.name,
             report.map_or_else(
                 || "has not reported yet".to_owned(),

@@ -1,0 +1,254 @@
+//! A daemon moves from one root key to another, and survives the loss of one, while kube-apiserver's calls go on.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use testbed::{
+    Daemon,
+    folder::Folder,
+    random,
+    stored_value::{EncryptedObject, Seed},
+    wait::{Look, until},
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// One daemon, its configured root keys, and everything that was ever encrypted with it.
+struct House {
+    daemon: Daemon,
+    roots: Vec<String>,
+    written: Vec<(Seed, EncryptedObject)>,
+    _folder: Folder,
+}
+
+impl House {
+    async fn new() -> Result<Self> {
+        let folder = Folder::make()?;
+        let daemon = Daemon::make(folder.path())?;
+        daemon.rotate_alone("1s")?;
+        daemon.init()?;
+        Self::of(folder, daemon).await
+    }
+
+    /// Another node of the same ring, on the same ledger, with the first root key of `first`.
+    async fn beside(first: &Self) -> Result<Self> {
+        let folder = Folder::make()?;
+        let daemon = Daemon::make(folder.path())?;
+        let (ledger, api) = (first.daemon.ledger(), daemon.api());
+        daemon.configure(&format!(
+            "[ledger]\nfile = {ledger:?}\nreplica = \"beside\"\n[api]\nsocket = {api:?}\n"
+        ))?;
+        daemon.copy_keys(&first.daemon)?;
+        Self::of(folder, daemon).await
+    }
+
+    async fn of(folder: Folder, daemon: Daemon) -> Result<Self> {
+        let roots = vec![daemon.root().display().to_string()];
+        let mut house = Self { daemon, roots, written: Vec::new(), _folder: folder };
+        house.daemon.start().await?;
+        Ok(house)
+    }
+
+    /// The path of a new root key.
+    fn make_root(&self, name: &str) -> Result<String> {
+        let path = self.daemon.root().with_file_name(name);
+        fs::write(&path, random::bytes::<32>()?)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        Ok(path.display().to_string())
+    }
+
+    /// Restarts with these root keys and no others.
+    async fn restart_with(&mut self, roots: &[&str]) -> Result<()> {
+        let config = fs::read_to_string(self.daemon.config())?;
+        let section = |root: &String| format!("[[roots]]\nkind = \"local\"\nfile = {root:?}\n");
+        let old: String = self.roots.iter().map(section).collect();
+        ensure!(config.contains(&old), "the configuration is another one");
+        self.roots = roots.iter().copied().map(Into::into).collect();
+        let new: String = self.roots.iter().map(section).collect();
+        fs::write(self.daemon.config(), config.replace(&old, &new))?;
+        self.daemon.terminate().await?;
+        self.daemon.start().await?;
+        self.everything_opens().await
+    }
+
+    /// Encrypts one more seed; then everything that was ever encrypted must open.
+    async fn everything_opens(&mut self) -> Result<()> {
+        let plugin = self.daemon.plugin()?;
+        self.written.push(plugin.make_seed().await?);
+        for (seed, object) in &self.written {
+            ensure!(plugin.unwrap_seed(object).await? == *seed, "another seed came out");
+        }
+        Ok(())
+    }
+
+    /// A command that must go well once the daemon and its ledger have found each other.
+    async fn done(&mut self, arguments: &[&str]) -> Result<String> {
+        let said = until(&format!("strongroom {arguments:?}"), SOON, async || {
+            let output = self.daemon.strongroom(arguments)?;
+            let (out, err) = (text(&output.stdout), text(&output.stderr));
+            Ok(if output.status.success() {
+                Look::Done(out)
+            } else {
+                Look::NotYet(format!("{out}{err}"))
+            })
+        })
+        .await?;
+        self.everything_opens().await?;
+        Ok(said)
+    }
+
+    async fn rotate(&mut self) -> Result<()> {
+        let before = self.daemon.plugin()?.status().await?.key_id;
+        self.done(&["rotate", "start", "--reason", "test"]).await?;
+        until("the rotation ends", SOON, async || {
+            let now = self.daemon.plugin()?.status().await?.key_id;
+            let status = self.daemon.ask(&["rotate", "status"])?;
+            let done = now != before && status["run"]["state"] == "done";
+            Ok(if done { Look::Done(()) } else { Look::NotYet(now) })
+        })
+        .await
+    }
+
+    /// The id of the root key that the configuration has at this place.
+    fn id_of(&self, path: &str) -> Result<String> {
+        let listed = self.daemon.ask(&["roots", "list"])?;
+        let mut roots = listed["roots"].as_array().into_iter().flatten();
+        let root = roots.find(|root| root["name"] == path).context("it is not listed")?;
+        Ok(root["id"].as_str().context("it has no id")?.to_owned())
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_ring_moves_to_another_root_key_while_it_serves() -> Result<()> {
+    testbed::run(async {
+        let mut house = House::new().await?;
+        let old = house.roots[0].clone();
+        house.rotate().await?;
+        let new = house.make_root("new.key")?;
+
+        // Add, on this only node.
+        house.restart_with(&[&old, &new]).await?;
+        let planned = house.done(&["roots", "rewrap", "--dry-run"]).await?;
+        assert!(planned.contains("would come under"), "{planned}");
+        let said = house.done(&["roots", "rewrap"]).await?;
+        assert_eq!(said.matches("etcd/v").count(), 2, "{said}");
+        assert!(said.contains("state/v1"), "{said}");
+        let said = house.done(&["roots", "check"]).await?;
+        assert_eq!(said.matches(" opens ").count(), 6, "three keys under two roots: {said}");
+        let old_id = house.id_of(&old)?;
+        let remove = ["roots", "remove", &old_id, "--reason", "moving house", "--yes"];
+        let output = house.daemon.strongroom(&remove)?;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("take it out of [[roots]] on every node"));
+
+        // Take out, remove, and let go of the key itself.
+        house.restart_with(&[&new]).await?;
+        let said = house.done(&["roots", "list"]).await?;
+        assert!(
+            said.contains(&format!("root key {old_id} wraps 3 keys and is not open here")),
+            "{said}"
+        );
+        house.done(&remove).await?;
+        fs::remove_file(&old)?;
+        house.restart_with(&[&new]).await?;
+        house.rotate().await?;
+        house.done(&["roots", "check"]).await?;
+        let listed = house.daemon.ask(&["roots", "list"])?;
+        assert!(!listed.to_string().contains(&old_id), "{listed}");
+        assert_eq!(listed["keys"].as_array().map(Vec::len), Some(4));
+        Ok(())
+    })
+}
+
+#[test]
+fn either_of_two_root_keys_is_lost_and_a_third_takes_its_place() -> Result<()> {
+    testbed::run(async {
+        for lost in [0, 1] {
+            let mut house = House::new().await?;
+            let first = house.roots[0].clone();
+            let second = house.make_root("second.key")?;
+            house.restart_with(&[&first, &second]).await?;
+            house.done(&["roots", "rewrap"]).await?;
+            let both = [first.as_str(), second.as_str()];
+            let lost_id = house.id_of(both[lost])?;
+            fs::remove_file(Path::new(both[lost]))?;
+
+            // While it runs, and after a restart.
+            for restarted in [false, true] {
+                if restarted {
+                    house.restart_with(&both).await?;
+                }
+                until("the check says so", SOON, async || {
+                    let output = house.daemon.strongroom(&["roots", "check"])?;
+                    let said = text(&output.stdout);
+                    let named = said.contains(&format!("{} is missing", both[lost]));
+                    Ok(if output.status.code() == Some(1) && named {
+                        Look::Done(())
+                    } else {
+                        Look::NotYet(format!("{said}{}", text(&output.stderr)))
+                    })
+                })
+                .await?;
+                house.everything_opens().await?;
+            }
+            let third = house.make_root("third.key")?;
+            house.restart_with(&[both[1 - lost], &third]).await?;
+            house.done(&["roots", "rewrap"]).await?;
+            house.done(&["roots", "remove", &lost_id, "--reason", "burned", "--yes"]).await?;
+            fs::remove_file(both[1 - lost])?;
+            house.restart_with(&[&third]).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_node_that_lacks_the_new_root_key_keeps_what_it_has_until_it_has_it() -> Result<()> {
+    testbed::run(async {
+        let mut house = House::new().await?;
+        let old = house.roots[0].clone();
+        let new = house.make_root("new.key")?;
+        let mut beside = House::beside(&house).await?;
+        house.restart_with(&[&old, &new]).await?;
+        house.done(&["roots", "rewrap"]).await?;
+        let old_id = house.id_of(&old)?;
+        let new_id = house.id_of(&new)?;
+        house.restart_with(&[&new]).await?;
+        // The other node is forgotten: it opens the newest bundle with the old root key, and so it says that it has it.
+        house.done(&["roots", "remove", &old_id, "--reason", "moved", "--yes"]).await?;
+
+        for restarted in [false, true] {
+            if restarted {
+                let own = beside.roots[0].clone();
+                beside.restart_with(&[&own]).await?;
+            }
+            until("it says which root key it lacks", SOON, async || {
+                let (status, said) = beside.daemon.admin("/readyz").await?;
+                let named = said.contains(&format!("under root key {new_id}"));
+                Ok(if status == 200 && named { Look::Done(()) } else { Look::NotYet(said) })
+            })
+            .await?;
+            beside.everything_opens().await?;
+        }
+        let listed = house.daemon.ask(&["replicas", "list"])?;
+        assert!(listed.to_string().contains("and the newest is"), "{listed}");
+
+        let own = beside.roots[0].clone();
+        beside.restart_with(&[&own, &new]).await?;
+        until("it follows", SOON, async || {
+            let (_, said) = beside.daemon.admin("/readyz").await?;
+            Ok(if said == "ok\n" { Look::Done(()) } else { Look::NotYet(said) })
+        })
+        .await?;
+        beside.restart_with(&[&new]).await
+    })
+}
