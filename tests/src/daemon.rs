@@ -325,6 +325,7 @@ impl Daemon {
     }
 }
 
-fn aws_root(key: &str, endpoint: &Endpoint) -> String {
+/// What stands below `[[roots]]` for a key of AWS KMS.
+pub fn aws_root(key: &str, endpoint: &Endpoint) -> String {
     format!("kind = \"aws-kms\"\nkey = \"{key}\"\nendpoint = {:?}\n", endpoint.url())
 }

@@ -9,8 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use testbed::{
-    Daemon,
+    Daemon, Endpoint, Moto,
+    daemon::aws_root,
     folder::Folder,
+    moto::CREDENTIALS,
     random,
     stored_value::{EncryptedObject, Seed},
     wait::{Look, until},
@@ -18,10 +20,11 @@ use testbed::{
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// One daemon, its configured root keys, and everything that was ever encrypted with it.
+/// One daemon, its configured root keys by what `roots list` calls them, and everything that was ever encrypted with it.
 struct House {
     daemon: Daemon,
     roots: Vec<String>,
+    aws: Option<Endpoint>,
     written: Vec<(Seed, EncryptedObject)>,
     _folder: Folder,
 }
@@ -47,9 +50,12 @@ impl House {
         Self::of(folder, daemon).await
     }
 
-    async fn of(folder: Folder, daemon: Daemon) -> Result<Self> {
+    async fn of(folder: Folder, mut daemon: Daemon) -> Result<Self> {
         let roots = vec![daemon.root().display().to_string()];
-        let mut house = Self { daemon, roots, written: Vec::new(), _folder: folder };
+        for (name, value) in CREDENTIALS {
+            daemon.environment(name, value);
+        }
+        let mut house = Self { daemon, roots, aws: None, written: Vec::new(), _folder: folder };
         house.daemon.start().await?;
         Ok(house)
     }
@@ -65,12 +71,18 @@ impl House {
     /// Restarts with these root keys and no others.
     async fn restart_with(&mut self, roots: &[&str]) -> Result<()> {
         let config = fs::read_to_string(self.daemon.config())?;
-        let section = |root: &String| format!("[[roots]]\nkind = \"local\"\nfile = {root:?}\n");
+        let section = |root: &String| match &self.aws {
+            Some(endpoint) if root.starts_with("arn:") => {
+                format!("[[roots]]\n{}", aws_root(root, endpoint))
+            }
+            _ => format!("[[roots]]\nkind = \"local\"\nfile = {root:?}\n"),
+        };
         let old: String = self.roots.iter().map(section).collect();
         ensure!(config.contains(&old), "the configuration is another one");
-        self.roots = roots.iter().copied().map(Into::into).collect();
-        let new: String = self.roots.iter().map(section).collect();
+        let roots: Vec<String> = roots.iter().copied().map(Into::into).collect();
+        let new: String = roots.iter().map(section).collect();
         fs::write(self.daemon.config(), config.replace(&old, &new))?;
+        self.roots = roots;
         self.daemon.terminate().await?;
         self.daemon.start().await?;
         self.everything_opens().await
@@ -114,7 +126,7 @@ impl House {
         .await
     }
 
-    /// The id of the root key that the configuration has at this place.
+    /// The id of the root key that the configuration calls so.
     fn id_of(&self, path: &str) -> Result<String> {
         let listed = self.daemon.ask(&["roots", "list"])?;
         let mut roots = listed["roots"].as_array().into_iter().flatten();
@@ -130,43 +142,58 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_ring_moves_to_another_root_key_while_it_serves() -> Result<()> {
     testbed::run(async {
-        let mut house = House::new().await?;
-        let old = house.roots[0].clone();
-        house.rotate().await?;
+        let house = House::new().await?;
         let new = house.make_root("new.key")?;
-
-        // Add, on this only node.
-        house.restart_with(&[&old, &new]).await?;
-        let planned = house.done(&["roots", "rewrap", "--dry-run"]).await?;
-        assert!(planned.contains("would come under"), "{planned}");
-        let said = house.done(&["roots", "rewrap"]).await?;
-        assert_eq!(said.matches("etcd/v").count(), 2, "{said}");
-        assert!(said.contains("state/v1"), "{said}");
-        let said = house.done(&["roots", "check"]).await?;
-        assert_eq!(said.matches(" opens ").count(), 6, "three keys under two roots: {said}");
-        let old_id = house.id_of(&old)?;
-        let remove = ["roots", "remove", &old_id, "--reason", "moving house", "--yes"];
-        let output = house.daemon.strongroom(&remove)?;
-        assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("take it out of [[roots]] on every node"));
-
-        // Take out, remove, and let go of the key itself.
-        house.restart_with(&[&new]).await?;
-        let said = house.done(&["roots", "list"]).await?;
-        assert!(
-            said.contains(&format!("root key {old_id} wraps 3 keys and is not open here")),
-            "{said}"
-        );
-        house.done(&remove).await?;
-        fs::remove_file(&old)?;
-        house.restart_with(&[&new]).await?;
-        house.rotate().await?;
-        house.done(&["roots", "check"]).await?;
-        let listed = house.daemon.ask(&["roots", "list"])?;
-        assert!(!listed.to_string().contains(&old_id), "{listed}");
-        assert_eq!(listed["keys"].as_array().map(Vec::len), Some(4));
-        Ok(())
+        moves(house, new).await
     })
+}
+
+#[test]
+fn a_ring_moves_into_aws_while_it_serves() -> Result<()> {
+    testbed::run(async {
+        let folder = Folder::make()?;
+        let moto = Moto::start(folder.path()).await?;
+        let mut house = House::new().await?;
+        house.aws = Some(Endpoint::before(moto.port()).await?);
+        moves(house, moto.make_key("eu-central-1").await?).await
+    })
+}
+
+async fn moves(mut house: House, new: String) -> Result<()> {
+    let old = house.roots[0].clone();
+    house.rotate().await?;
+
+    // Add, on this only node.
+    house.restart_with(&[&old, &new]).await?;
+    let planned = house.done(&["roots", "rewrap", "--dry-run"]).await?;
+    assert!(planned.contains("would come under"), "{planned}");
+    let said = house.done(&["roots", "rewrap"]).await?;
+    assert_eq!(said.matches("etcd/v").count(), 2, "{said}");
+    assert!(said.contains("state/v1"), "{said}");
+    let said = house.done(&["roots", "check"]).await?;
+    assert_eq!(said.matches(" opens ").count(), 6, "three keys under two roots: {said}");
+    let old_id = house.id_of(&old)?;
+    let remove = ["roots", "remove", &old_id, "--reason", "moving house", "--yes"];
+    let output = house.daemon.strongroom(&remove)?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("take it out of [[roots]] on every node"));
+
+    // Take out, remove, and let go of the key itself.
+    house.restart_with(&[&new]).await?;
+    let said = house.done(&["roots", "list"]).await?;
+    assert!(
+        said.contains(&format!("root key {old_id} wraps 3 keys and is not open here")),
+        "{said}"
+    );
+    house.done(&remove).await?;
+    fs::remove_file(&old)?;
+    house.restart_with(&[&new]).await?;
+    house.rotate().await?;
+    house.done(&["roots", "check"]).await?;
+    let listed = house.daemon.ask(&["roots", "list"])?;
+    assert!(!listed.to_string().contains(&old_id), "{listed}");
+    assert_eq!(listed["keys"].as_array().map(Vec::len), Some(4));
+    Ok(())
 }
 
 #[test]
