@@ -29,6 +29,7 @@ Examples:
   strongroom roots list
   strongroom roots check --output json | jq -r '.tried[]|select(.problem!=\"\").root'
   strongroom roots add local /etc/strongroom/second.key      the steps, and what to write into the configuration
+  strongroom roots add aws-kms arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
   strongroom roots rewrap --dry-run
   strongroom roots rewrap
   strongroom roots remove 4f0c2b9d8e11 --reason \"moved to AWS\"";
@@ -52,7 +53,7 @@ pub(crate) enum Roots {
         /// What kind of root
         #[arg(value_enum)]
         kind: Kind,
-        /// Where it is: the path of a local root key
+        /// Where it is: the path of a local root key, the ARN of a key of AWS KMS
         #[arg(value_name = "WHERE")]
         place: String,
     },
@@ -87,6 +88,8 @@ pub(crate) enum Roots {
 pub(crate) enum Kind {
     /// A key in a file
     Local,
+    /// A key of AWS KMS
+    AwsKms,
 }
 
 #[derive(Serialize)]
@@ -123,8 +126,12 @@ struct Key {
 
 impl Roots {
     pub(crate) fn run(self, connection: &Connection) -> Result<ExitCode, Failure> {
-        if let Self::Add { kind: Kind::Local, place } = &self {
-            output::result(add::steps(place)?.as_bytes())?;
+        if let Self::Add { kind, place } = &self {
+            let steps = match kind {
+                Kind::Local => add::local(place)?,
+                Kind::AwsKms => add::aws_kms(place)?,
+            };
+            output::result(steps.as_bytes())?;
             return Ok(ExitCode::SUCCESS);
         }
         connection.run(async |admin| match self {
