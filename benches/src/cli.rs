@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
+use testbed::Moto;
 
 use crate::{
-    contender::{Contender, Home, Ledger},
+    contender::{AwsRoot, Contender, Home, Ledger},
     drive::{Method, Shape},
     echo::{self, RuntimeShape},
     life, output,
@@ -44,6 +45,8 @@ const EXAMPLES: &str = "Examples:
       load --echo current-thread --echo multi-thread:2 --echo sharded:2 --server ''
   strongroomd at rest, and while it rotates:
       load --rotating --method decrypt --no-life
+  strongroomd with a root key in a file, and in an AWS KMS that runs here:
+      load --aws --method decrypt --no-life
   a server that already runs:
       load --server theirs=/run/kms/plugin.sock";
 
@@ -56,6 +59,9 @@ struct Load {
     /// Measure two of strongroomd with a ledger in SQLite instead: one at rest, and one that rotates all the time while it is driven.
     #[arg(long, conflicts_with_all = ["server", "echo", "kube_client"])]
     rotating: bool,
+    /// Measure two of strongroomd instead: one with a root key in a file, one with a root key in an AWS KMS that runs here (moto).
+    #[arg(long, conflicts_with_all = ["server", "echo", "kube_client", "rotating"])]
+    aws: bool,
     /// Runtime of the bare server: current-thread, multi-thread:N, sharded:N. May be repeated; the first is the baseline of all ratios.
     #[arg(long, value_name = "RUNTIME", default_value = "current-thread")]
     echo: Vec<RuntimeShape>,
@@ -145,12 +151,21 @@ fn measure(load: &Load) -> Result<()> {
         kube_client: load.kube_client.clone(),
         cores: load.cores,
     };
-    let homes = contenders(load)?
+    // One thread: what the client takes, the server does not have.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let folder = tempfile::tempdir()?;
+    let moto = match load.aws {
+        true => Some(runtime.block_on(Moto::start(folder.path()))?),
+        false => None,
+    };
+    let aws = moto.as_ref().map(|moto| {
+        let arn = runtime.block_on(moto.make_key("eu-central-1"))?;
+        anyhow::Ok(AwsRoot { arn, endpoint: format!("http://127.0.0.1:{}", moto.port()) })
+    });
+    let homes = contenders(load, aws.transpose()?)?
         .iter()
         .map(|contender| contender.set_up(load.cores))
         .collect::<Result<Vec<Home>>>()?;
-    // One thread: what the client takes, the server does not have.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
         let cells = if load.no_load { Vec::new() } else { rounds::run(&plan, &homes).await? };
         let mut lives = Vec::new();
@@ -165,14 +180,20 @@ fn measure(load: &Load) -> Result<()> {
     Ok(())
 }
 
-fn contenders(load: &Load) -> Result<Vec<Contender>> {
+fn contenders(load: &Load, aws: Option<AwsRoot>) -> Result<Vec<Contender>> {
     let own = std::env::current_exe().context("cannot find this program")?;
     let echo = |shape: &RuntimeShape| Contender {
         name: format!("echo {shape}"),
         path: own.clone(),
         arguments: vec!["--runtime".to_owned(), shape.to_string()],
         ledger: None,
+        aws: None,
     };
+    if aws.is_some() {
+        let ours = strongroomd(&own)?;
+        let remote = Contender { name: "root in AWS".to_owned(), aws, ..ours.clone() };
+        return Ok(vec![Contender { name: "root in a file".to_owned(), ..ours }, remote]);
+    }
     if load.rotating {
         let ours = |name: &str, ledger| {
             let ours = strongroomd(&own)?;
@@ -197,7 +218,8 @@ fn strongroomd(own: &Path) -> Result<Contender> {
         "{} does not exist: build it with `cargo build --release --bin strongroomd`, or name another with --server NAME=PATH",
         path.display()
     );
-    Ok(Contender { name: "strongroomd".to_owned(), path, arguments: Vec::new(), ledger: None })
+    let name = "strongroomd".to_owned();
+    Ok(Contender { name, path, arguments: Vec::new(), ledger: None, aws: None })
 }
 
 #[cfg(test)]

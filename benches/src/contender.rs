@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
+use testbed::moto::CREDENTIALS;
 
 use crate::placement::{Cores, Placement};
 
@@ -24,6 +25,15 @@ pub(crate) struct Contender {
     pub(crate) arguments: Vec<String>,
     /// Whether it has a ledger, and what happens there while it is driven.
     pub(crate) ledger: Option<Ledger>,
+    /// Its root key, where that is in AWS.
+    pub(crate) aws: Option<AwsRoot>,
+}
+
+/// A key of a KMS that runs here.
+#[derive(Clone, Debug)]
+pub(crate) struct AwsRoot {
+    pub(crate) arn: String,
+    pub(crate) endpoint: String,
 }
 
 /// What happens in the ledger of a contender.
@@ -50,10 +60,15 @@ impl Contender {
         let config = dir.path().join("config.toml");
         fs::create_dir(dir.path().join("bundle"))?;
         let ledger = self.ledger.map(|_| ledger(dir.path())).unwrap_or_default();
-        fs::write(&config, configuration(dir.path(), &socket) + &ledger)?;
+        fs::write(&config, configuration(dir.path(), &socket, self.aws.as_ref()) + &ledger)?;
         // Absolute, as a name without a slash would be looked for in PATH.
         let program = fs::canonicalize(&self.path)?;
-        let init = Command::new(&program).arg("init").arg("--config").arg(&config).output();
+        let mut init = Command::new(&program);
+        init.arg("init").arg("--config").arg(&config);
+        if self.aws.is_some() {
+            init.args(["--first-version", "1"]).envs(CREDENTIALS);
+        }
+        let init = init.output();
         let init =
             init.with_context(|| format!("{}: cannot run {}", self.name, program.display()))?;
         ensure!(
@@ -86,6 +101,7 @@ impl FromStr for Contender {
             path: path.into(),
             arguments: words.map(str::to_owned).collect(),
             ledger: None,
+            aws: None,
         })
     }
 }
@@ -113,6 +129,9 @@ impl Home {
         let log = fs::File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(program);
         command.arg("serve").arg("--config").arg(config).args(&self.contender.arguments);
+        if self.contender.aws.is_some() {
+            command.envs(CREDENTIALS);
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = self.placement.start(&self.cores, || command.spawn())?;
         let child = child.with_context(|| {
@@ -192,13 +211,19 @@ impl Drop for Live {
     }
 }
 
-fn configuration(dir: &Path, socket: &Path) -> String {
+fn configuration(dir: &Path, socket: &Path, aws: Option<&AwsRoot>) -> String {
     let uid = rustix::process::getuid().as_raw();
     let (socket, dir) = (socket.display(), dir.display());
+    let root = match aws {
+        Some(AwsRoot { arn, endpoint }) => {
+            format!("kind = \"aws-kms\"\nkey = \"{arn}\"\nendpoint = \"{endpoint}\"\n")
+        }
+        None => format!("kind = \"local\"\nfile = \"{dir}/root.key\"\n"),
+    };
     format!(
         "[kms]\nsocket = \"{socket}\"\nallow_uids = [{uid}]\n\n\
          [bundle]\ndir = \"{dir}/bundle\"\n\n\
-         [[roots]]\nkind = \"local\"\nfile = \"{dir}/root.key\"\n"
+         [[roots]]\n{root}"
     )
 }
 
