@@ -142,13 +142,7 @@ impl Keys {
             Self::List { format } => list(admin, format).await,
             Self::Archive { version: Version { version }, reason, yes } => {
                 let key = find(admin, version).await?;
-                output::confirm(
-                    &format!(
-                        "Archive {}: nothing that is encrypted under it can be read until it is restored.",
-                        key.id
-                    ),
-                    yes.yes,
-                )?;
+                confirm_closing(&format!("Archive {}", key.id), &yes)?;
                 let request = question(api::ArchiveKeyRequest { version, reason });
                 let mut grpc = admin.grpc.clone();
                 let answer = admin.ask("the version was not archived", grpc.archive_key(request));
@@ -156,13 +150,7 @@ impl Keys {
             }
             Self::Compromise { version: Version { version }, reason, yes } => {
                 let key = find(admin, version).await?;
-                output::confirm(
-                    &format!(
-                        "Mark {} as compromised: nothing that is encrypted under it can be read until it is restored.",
-                        key.id
-                    ),
-                    yes.yes,
-                )?;
+                confirm_closing(&format!("Mark {} as compromised", key.id), &yes)?;
                 let request = question(api::CompromiseKeyRequest { version, reason });
                 let mut grpc = admin.grpc.clone();
                 let what = "the version was not marked as compromised";
@@ -186,6 +174,11 @@ impl Keys {
             }
         })
     }
+}
+
+fn confirm_closing(what: &str, yes: &Yes) -> Result<(), Failure> {
+    let end = "nothing that is encrypted under it can be read until it is restored";
+    output::confirm(&format!("{what}: {end}."), yes.yes)
 }
 
 async fn read(admin: &Admin) -> Result<Listed, Failure> {

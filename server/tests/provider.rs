@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use envelope::{RingName, WrappedKey, bundle::State as VersionState};
 use strongroomd::{
+    ledger::State,
     root::{Checked, RootKey, Roots},
     rotation::{Controller, Policy, Scraper},
 };
@@ -25,6 +26,13 @@ fn controller(roots: &Roots, follow_provider: bool) -> Controller {
         .planning(policy, Scraper::default())
 }
 
+/// A ring whose active version lies under this root, as a ledger has it.
+fn under(root: &FakeRoot) -> State {
+    let mut ring = Ring::of(&[VersionState::Active]);
+    ring.version(1, |row| row.wraps = vec![WrappedKey::new(root.id(), vec![7; 80]).unwrap()]);
+    ring.state()
+}
+
 /// What a probe of the root found.
 fn probed(roots: &Roots, root: &FakeRoot, material: &str) {
     let checked = Checked { material: Some(material.into()), warning: None };
@@ -34,10 +42,8 @@ fn probed(roots: &Roots, root: &FakeRoot, material: &str) {
 #[tokio::test(start_paused = true)]
 async fn root_is_asked_once_for_each_version_and_each_material() {
     let root = FakeRoot::make();
-    let mut ring = Ring::of(&[VersionState::Active]);
-    ring.version(1, |row| row.wraps = vec![WrappedKey::new(root.id(), vec![7; 80]).unwrap()]);
     let roots = Roots::of(vec![Arc::clone(&root) as Arc<dyn RootKey>]);
-    let (following, state) = (controller(&roots, true), ring.state());
+    let (following, state) = (controller(&roots, true), under(&root));
 
     root.made_with(Some("aa"));
     assert_eq!(following.provider_rotated(&state).await, None);
@@ -51,9 +57,7 @@ async fn root_is_asked_once_for_each_version_and_each_material() {
     }
     // A version that was wrapped since.
     root.made_with(Some("bb"));
-    let mut ring = Ring::of(&[VersionState::Active]);
-    ring.version(1, |row| row.wraps = vec![WrappedKey::new(root.id(), vec![8; 80]).unwrap()]);
-    assert_eq!(following.provider_rotated(&ring.state()).await, None);
+    assert_eq!(following.provider_rotated(&under(&root)).await, None);
     assert_eq!(root.asked(), 3);
 
     let others = controller(&roots, false);
@@ -65,10 +69,8 @@ async fn root_is_asked_once_for_each_version_and_each_material() {
 #[tokio::test(start_paused = true)]
 async fn root_that_does_not_say_is_asked_again_after_a_while() {
     let root = FakeRoot::make();
-    let mut ring = Ring::of(&[VersionState::Active]);
-    ring.version(1, |row| row.wraps = vec![WrappedKey::new(root.id(), vec![7; 80]).unwrap()]);
     let roots = Roots::of(vec![Arc::clone(&root) as Arc<dyn RootKey>]);
-    let (following, state) = (controller(&roots, true), ring.state());
+    let (following, state) = (controller(&roots, true), under(&root));
     root.made_with(Some("aa"));
     probed(&roots, &root, "bb");
     root.away(true);
