@@ -2,15 +2,18 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Container, Pod},
+};
 use kube::api::PostParams;
 use strongroomd::{
     cli,
     config::{Config, Root},
 };
-use testbed::{Cluster, StoredValue, cluster::secret_key, object, process::complete};
+use testbed::{Apiserver, Cluster, StoredValue, cluster::secret_key, object, process::complete};
 
 fn deploy(name: &str) -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
@@ -127,6 +130,7 @@ fn kube_apiserver_takes_the_manifests() -> Result<()> {
         )?;
         let pod: Pod = serde_json::from_str(&answer)?;
         let spec = pod.spec.context("no spec")?;
+        hosted_control_plane_takes_the_patch(&apiserver)?;
         let host = spec.security_context.context("no securityContext")?;
         assert_eq!(host.run_as_non_root, Some(true));
         assert_eq!(
@@ -135,13 +139,48 @@ fn kube_apiserver_takes_the_manifests() -> Result<()> {
         );
         let [container] =
             <[Container; 1]>::try_from(spec.containers).ok().context("one container")?;
-        let security = container.security_context.context("no securityContext")?;
-        assert_eq!(security.read_only_root_filesystem, Some(true));
-        assert_eq!(security.allow_privilege_escalation, Some(false));
-        let dropped = security.capabilities.and_then(|capabilities| capabilities.drop);
-        assert_eq!(dropped, Some(vec!["ALL".to_owned()]));
-        let arguments = container.args.context("no args")?;
-        cli::Args::try_parse_from(std::iter::once("strongroomd".to_owned()).chain(arguments))?;
-        Ok(())
+        has_little(&container)
     })
+}
+
+/// A Deployment as there are some, and what the patch makes of it.
+fn hosted_control_plane_takes_the_patch(apiserver: &Apiserver) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/hosted-control-plane");
+    complete(apiserver.kubectl()?.args(["create", "namespace", "control-planes"]))?;
+    let create = ["create", "--validate=strict", "--filename"];
+    complete(apiserver.kubectl()?.args(create).arg(folder.join("service-account.yaml")))?;
+    let deployment = ["create", "deployment", "kube-apiserver", "--image=kube-apiserver"];
+    complete(apiserver.kubectl()?.args(deployment).arg("--namespace=control-planes"))?;
+    let patched = complete(
+        apiserver
+            .kubectl()?
+            .args(["patch", "deployment", "kube-apiserver", "--namespace=control-planes"])
+            .args(["--dry-run=server", "--output=json", "--patch-file"])
+            .arg(folder.join("kube-apiserver-patch.yaml")),
+    )?;
+    let patched: Deployment = serde_json::from_str(&patched)?;
+    let pod = patched.spec.and_then(|spec| spec.template.spec).context("no pod")?;
+    assert_eq!(pod.service_account_name.as_deref(), Some("strongroomd"));
+    let mounts = |container: &Container| -> Vec<String> {
+        container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect()
+    };
+    let [sidecar] = &pod.init_containers.unwrap_or_default()[..] else { bail!("one sidecar") };
+    let [server] = &pod.containers[..] else { bail!("one kube-apiserver") };
+    assert_eq!(server.image.as_deref(), Some("kube-apiserver"), "it is the one that was there");
+    assert_eq!(sidecar.restart_policy.as_deref(), Some("Always"));
+    let volumes: Vec<String> = pod.volumes.into_iter().flatten().map(|it| it.name).collect();
+    assert_eq!(mounts(sidecar), volumes);
+    assert_eq!(mounts(server), ["strongroom-config", "strongroom-socket"]);
+    has_little(sidecar)
+}
+
+fn has_little(container: &Container) -> Result<()> {
+    let security = container.security_context.clone().context("no securityContext")?;
+    assert_eq!(security.read_only_root_filesystem, Some(true));
+    assert_eq!(security.allow_privilege_escalation, Some(false));
+    let dropped = security.capabilities.and_then(|capabilities| capabilities.drop);
+    assert_eq!(dropped, Some(vec!["ALL".to_owned()]));
+    let arguments = container.args.clone().context("no args")?;
+    cli::Args::try_parse_from(std::iter::once("strongroomd".to_owned()).chain(arguments))?;
+    Ok(())
 }
