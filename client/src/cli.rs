@@ -28,8 +28,6 @@ use crate::{
 #[derive(Parser)]
 #[command(name = NAME, version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Cli {
-    #[command(flatten)]
-    connection: Connection,
     #[command(subcommand)]
     command: Do,
 }
@@ -72,26 +70,26 @@ enum Do {
     #[command(after_long_help = probe_help())]
     Probe(Probe),
     /// List key versions, and end their lives: archive, restore, destroy
-    #[command(subcommand, after_help = keys::EXAMPLES)]
-    Keys(keys::Keys),
+    #[command(after_help = keys::EXAMPLES)]
+    Keys(Asking<keys::Keys>),
     /// Rotate the key: plan, start, watch, pause, resume, cancel
-    #[command(subcommand, after_help = rotate::EXAMPLES)]
-    Rotate(rotate::Rotate),
+    #[command(after_help = rotate::EXAMPLES)]
+    Rotate(Asking<rotate::Rotate>),
     /// List the daemons that must acknowledge a rotation, and remove one that is gone
-    #[command(subcommand, after_help = replicas::EXAMPLES)]
-    Replicas(replicas::Replicas),
+    #[command(after_help = replicas::EXAMPLES)]
+    Replicas(Asking<replicas::Replicas>),
     /// List and check the root keys, wrap every key under a new one, remove an old one
-    #[command(subcommand, after_help = roots::EXAMPLES)]
-    Roots(roots::Roots),
+    #[command(after_help = roots::EXAMPLES)]
+    Roots(Asking<roots::Roots>),
     /// Keep key versions that a backup needs from being archived and destroyed
-    #[command(subcommand, after_help = hold::EXAMPLES)]
-    Hold(hold::Hold),
+    #[command(after_help = hold::EXAMPLES)]
+    Hold(Asking<hold::Hold>),
     /// Read the record of who did what, export it, and verify an export offline
-    #[command(subcommand, after_help = audit::EXAMPLES)]
-    Audit(audit::Audit),
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(Asking<audit::Audit>),
     /// Export and import the whole ledger, keys wrapped throughout: disaster recovery, moving to Postgres
-    #[command(subcommand, after_help = ledger::EXAMPLES)]
-    Ledger(ledger::Ledger),
+    #[command(after_help = ledger::EXAMPLES)]
+    Ledger(Asking<ledger::Ledger>),
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  strongroom completions bash > /etc/bash_completion.d/strongroom\n  strongroom completions fish > ~/.config/fish/completions/strongroom.fish"
@@ -111,6 +109,15 @@ enum Do {
     },
 }
 
+/// What asks the daemon, and where that is.
+#[derive(Args)]
+struct Asking<C: Subcommand> {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: C,
+}
+
 #[derive(Args)]
 struct Probe {
     /// Where the plugin listens: a path, @name for an abstract socket, or the `endpoint` of an EncryptionConfiguration (unix:///…)
@@ -126,16 +133,15 @@ struct Probe {
 
 /// Does what the command line says; what went wrong is printed and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    let Cli { connection, command } = cli;
-    let done = match command {
+    let done = match cli.command {
         Do::Probe(arguments) => probe(&arguments),
-        Do::Keys(keys) => keys.run(&connection),
-        Do::Rotate(rotate) => rotate.run(&connection),
-        Do::Replicas(replicas) => replicas.run(&connection),
-        Do::Roots(roots) => roots.run(&connection),
-        Do::Hold(hold) => hold.run(&connection),
-        Do::Audit(audit) => audit.run(&connection),
-        Do::Ledger(ledger) => ledger.run(&connection),
+        Do::Keys(asking) => asking.command.run(&asking.connection),
+        Do::Rotate(asking) => asking.command.run(&asking.connection),
+        Do::Replicas(asking) => asking.command.run(&asking.connection),
+        Do::Roots(asking) => asking.command.run(&asking.connection),
+        Do::Hold(asking) => asking.command.run(&asking.connection),
+        Do::Audit(asking) => asking.command.run(&asking.connection),
+        Do::Ledger(asking) => asking.command.run(&asking.connection),
         Do::Completions { shell } => completions(shell),
         Do::Man { dir: None } => page(),
         Do::Man { dir: Some(dir) } => pages(&dir),

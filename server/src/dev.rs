@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{durable, failure::Failure};
+use crate::failure::Failure;
 
 /// What a first try needs, in one folder.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 //!             reload, sync, probe     background work over the domain
 //!   ports     root                    what wraps keys: trait and one file per backend
 //!             ledger                  where rotation is tracked: trait, Postgres and SQLite
-//!   leaf      authority, config, clock, durable, health, memory, metrics, process, telemetry, failure
+//!   leaf      authority, config, clock, health, memory, metrics, process, telemetry, failure
 //! ```
 //!
 //! Invariant: only `keyring` holds unwrapped key versions.
@@ -21,7 +21,6 @@ pub mod clock;
 pub mod components;
 pub mod config;
 pub mod dev;
-pub mod durable;
 pub mod failure;
 pub mod health;
 pub mod init;

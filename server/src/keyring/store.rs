@@ -9,10 +9,7 @@ use envelope::{
 };
 
 use super::Snapshot;
-use crate::{
-    durable,
-    root::{Roots, UnwrapError},
-};
+use crate::root::{Roots, UnwrapError};
 
 /// The bundle of one ring on this node's disk, and the highest generation that was ever accepted from it.
 #[derive(Debug, Clone)]

@@ -8,7 +8,6 @@ use super::{ClusterId, Ledger, LedgerError, PostgresLedger, PostgresOptions, Sql
 use crate::{
     clock::SystemClock,
     config::{Config, Database},
-    durable,
 };
 
 /// The ledger that the configuration names, for this cluster. A SQLite file is made, or brought to the newest schema; a

@@ -12,7 +12,6 @@ use rustix::process::geteuid;
 use tokio::sync::Semaphore;
 
 use super::{Checked, RootError, RootErrorKind, RootKey};
-use crate::durable;
 
 /// A root key in a file: 32 random bytes, mode 0600 or 0400, owned by the user of the daemon.
 ///

@@ -7,10 +7,7 @@ use std::{
 
 use envelope::AwsKeyArn;
 
-use crate::{
-    config::{AwsKey, AwsKms},
-    durable,
-};
+use crate::config::{AwsKey, AwsKms};
 
 /// Which key an alias stood for when it was first asked, in a file beside the bundle:
 ///

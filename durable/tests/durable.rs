@@ -17,8 +17,8 @@ use std::{
     thread,
 };
 
+use durable::Step;
 use rustix::process::{Signal, getpid, kill_process};
-use strongroomd::durable::{self, Step};
 
 const PATH: &str = "STRONGROOM_TEST_PATH";
 const STEP: &str = "STRONGROOM_TEST_STEP";

@@ -4,6 +4,8 @@
 //! at any step; what these functions return `Ok` for is on disk. A write that was cut short leaves at most a file
 //! `.<name>.tmp`, which the next write replaces.
 
+#![forbid(unsafe_code)]
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
@@ -37,11 +39,28 @@ impl Step {
 /// Those of the file system; `path` is then as it was, or, when only the last step failed, already new.
 pub fn replace(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> io::Result<()> {
     let folder = lock_folder(path)?;
-    let tmp = write_tmp(path, content, mode, before)?;
-    before(Step::Publish);
-    fs::rename(&tmp, path)?;
-    before(Step::SyncFolder);
-    folder.sync_all()
+    publish(&folder, path, content, mode, before)
+}
+
+/// [`replace`], if the file still has the content `old`; else it is left as it is. False says so: somebody else wrote it, and whoever
+/// made `content` from `old` begins again. Two that write through these functions never lose what one of them wrote; an editor that does
+/// not take our lock can still come between.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_if(
+    path: &Path,
+    old: &[u8],
+    content: &[u8],
+    mode: u32,
+    before: &dyn Fn(Step),
+) -> io::Result<bool> {
+    let folder = lock_folder(path)?;
+    if read(path, old.len())? != old {
+        return Ok(false);
+    }
+    publish(&folder, path, content, mode, before)?;
+    Ok(true)
 }
 
 /// Makes `path`, which must not exist.
@@ -96,6 +115,20 @@ fn lock_folder(path: &Path) -> io::Result<File> {
     let folder = File::open(folder.unwrap_or(Path::new(".")))?;
     folder.lock()?;
     Ok(folder)
+}
+
+fn publish(
+    folder: &File,
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    before: &dyn Fn(Step),
+) -> io::Result<()> {
+    let tmp = write_tmp(path, content, mode, before)?;
+    before(Step::Publish);
+    fs::rename(&tmp, path)?;
+    before(Step::SyncFolder);
+    folder.sync_all()
 }
 
 fn write_tmp(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> io::Result<PathBuf> {
