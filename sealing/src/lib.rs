@@ -28,6 +28,7 @@ mod open;
 mod parse;
 mod pins;
 mod plaintext;
+mod quiet;
 mod recipient;
 mod slot;
 mod template;
@@ -41,8 +42,9 @@ pub use crate::{
     object::{Binding, SealedSecret},
     open::{OpenError, Opened},
     parse::{At, ParseError, Refused},
-    pins::{ClusterIdentity, KeyState, PinError, PinnedKey, SealingKeys},
+    pins::{ClusterIdentity, EscrowKey, KeyState, PinError, PinnedKey, SealingKeys},
     plaintext::Plaintext,
+    quiet::QuietKey,
     recipient::{KeyRing, Kid, Recipient, RecipientError, SealingKey},
     slot::{Commit, Slot, SlotId, Wrap},
     template::{Template, TemplateError},

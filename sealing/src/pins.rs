@@ -112,7 +112,39 @@ pub struct SealingKeys {
     signature: [u8; 64],
 }
 
-/// Why a list of sealing keys is refused.
+/// The public key of an escrow: its private half lies printed in a safe, and opens everything.
+#[derive(Debug, Clone)]
+pub struct EscrowKey {
+    /// The key.
+    pub recipient: Recipient,
+    /// Since when, in seconds, UTC.
+    pub since: String,
+}
+
+impl EscrowKey {
+    /// The kind of object that it is written as.
+    pub const KIND: &str = "EscrowKey";
+
+    /// Takes one in.
+    ///
+    /// # Errors
+    /// [`PinError`].
+    pub fn parse(object: &Json) -> Result<Self, PinError> {
+        let fields = Node { at: At::default(), json: object }.mapping()?;
+        of_kind(&fields, Self::KIND)?;
+        fields.only(&["apiVersion", "kind", "kid", "since", "publicKey"])?;
+        let recipient = recipient(&fields)?;
+        let since = fields.required("since")?;
+        let text = since.text()?.to_owned();
+        if is_time(&text) {
+            Ok(Self { recipient, since: text })
+        } else {
+            Err(PinError::Since(since.at))
+        }
+    }
+}
+
+/// Why a list of sealing keys, or an escrow key, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PinError {
@@ -120,8 +152,8 @@ pub enum PinError {
     #[error(transparent)]
     Form(#[from] ParseError),
     /// Another kind of object.
-    #[error("not a SealingKeys of strongroom.dev/v1alpha1")]
-    Kind,
+    #[error("not a {0} of strongroom.dev/v1alpha1")]
+    Kind(&'static str),
     /// Not a name of a cluster.
     #[error("the name of a cluster is 1 to 63 of a-z, 0-9 and '-'")]
     Cluster,
@@ -188,12 +220,7 @@ impl SealingKeys {
     /// [`PinError`].
     pub fn parse(object: &Json) -> Result<Self, PinError> {
         let fields = Node { at: At::default(), json: object }.mapping()?;
-        let is = |field: &str, text: &str| {
-            fields.optional(field).and_then(|node| node.json.as_str()) == Some(text)
-        };
-        if !is("apiVersion", API_VERSION) || !is("kind", Self::KIND) {
-            return Err(PinError::Kind);
-        }
+        of_kind(&fields, Self::KIND)?;
         fields.only(&[
             "apiVersion",
             "kind",
@@ -275,8 +302,19 @@ impl SealingKeys {
     }
 }
 
-fn key(fields: &Fields<'_>) -> Result<PinnedKey, PinError> {
-    fields.only(&["kid", "state", "since", "publicKey"])?;
+fn of_kind(fields: &Fields<'_>, kind: &'static str) -> Result<(), PinError> {
+    let is = |field: &str, text: &str| {
+        fields.optional(field).and_then(|node| node.json.as_str()) == Some(text)
+    };
+    if is("apiVersion", API_VERSION) && is("kind", kind) {
+        Ok(())
+    } else {
+        Err(PinError::Kind(kind))
+    }
+}
+
+/// A public key that an object names together with its id.
+fn recipient(fields: &Fields<'_>) -> Result<Recipient, PinError> {
     let public = fields.required("publicKey")?;
     let recipient = Recipient::parse(public.bytes::<{ Recipient::LEN }>()?.as_slice())
         .map_err(|error| PinError::Key(public.at, error))?;
@@ -284,6 +322,12 @@ fn key(fields: &Fields<'_>) -> Result<PinnedKey, PinError> {
     if Kid::parse(kid.text()?).ok_or_else(|| kid.refused(Refused::Kid))? != recipient.kid() {
         return Err(PinError::Kid(kid.at));
     }
+    Ok(recipient)
+}
+
+fn key(fields: &Fields<'_>) -> Result<PinnedKey, PinError> {
+    fields.only(&["kid", "state", "since", "publicKey"])?;
+    let recipient = recipient(fields)?;
     let state_node = fields.required("state")?;
     let written = state_node.text()?;
     let state = KeyState::ALL.into_iter().find(|state| state.as_str() == written);

@@ -132,7 +132,7 @@ impl Daemon {
     /// `strongroom ARGUMENTS` at the admin API of this daemon, to its end, whatever that is.
     pub fn strongroom(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(binary::path("strongroom")?);
-        command.arg("--admin").arg(self.api()).args(arguments).current_dir(&self.folder);
+        command.args(arguments).arg("--admin").arg(self.api()).current_dir(&self.folder);
         command.output().context("strongroom does not start")
     }
 
