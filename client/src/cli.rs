@@ -13,13 +13,14 @@ use clap_complete::Shell;
 
 use crate::{
     admin::{self, Connection},
-    audit,
+    audit, change, escrow,
     failure::Failure,
     hold, keys, ledger,
     output::{self, Format},
     probe::{self, Seed, check},
-    replicas, roots, rotate,
+    recover, replicas, reseal, roots, rotate, seal, sealing_keys,
     socket::Address,
+    unseal,
 };
 
 /// Keep Kubernetes Secrets encrypted where they leak from: the command line of Strongroom.
@@ -63,6 +64,38 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Do {
+    /// Seal Secrets, so that they may be committed: only their cluster, and your escrow, open them
+    ///
+    /// Secrets (also in Lists) become SealedSecrets; whatever else is in the file stays byte for byte. Needs the public keys in .strongroom, and nothing else.
+    #[command(after_help = seal::EXAMPLES)]
+    Seal(seal::Seal),
+    /// Open sealed Secrets, with a private key, offline
+    #[command(after_help = unseal::EXAMPLES)]
+    Unseal(unseal::Unseal),
+    /// Seal one value of a sealed Secret anew, or add one; everything else stays byte for byte
+    #[command(after_help = change::SET_EXAMPLES)]
+    Set(change::Set),
+    /// Take values out of a sealed Secret
+    #[command(after_help = change::UNSET_EXAMPLES)]
+    Unset(change::Unset),
+    /// Give a value of a sealed Secret another data key; that needs a key that opens it, because values are bound to theirs
+    #[command(after_help = change::RENAME_EXAMPLES)]
+    Rename(change::Rename),
+    /// Seal all values of a sealed Secret anew in one slot, with a key that opens it
+    #[command(after_help = change::COMPACT_EXAMPLES)]
+    Compact(change::Compact),
+    /// Wrap sealed Secrets for those that they are to be for now: after a rotation, for another cluster, for the escrow
+    #[command(after_help = reseal::EXAMPLES)]
+    Reseal(reseal::Reseal),
+    /// Open everything with the escrow key, on a machine without network
+    #[command(after_help = recover::EXAMPLES)]
+    Recover(recover::Recover),
+    /// Make, publish, take in and list the keys that Secrets are sealed for
+    #[command(subcommand, after_help = sealing_keys::EXAMPLES)]
+    SealingKeys(sealing_keys::Keys),
+    /// Make the key for the safe, which opens whatever is sealed from then on
+    #[command(subcommand, after_help = escrow::EXAMPLES)]
+    Escrow(escrow::Escrow),
     /// Check a KMS v2 plugin, any vendor's, against the whole contract that kube-apiserver enforces
     ///
     /// Connects to the plugin's socket and calls Status, Encrypt and Decrypt as kube-apiserver does, checks every answer, then sends what a plugin must
@@ -134,6 +167,16 @@ struct Probe {
 /// Does what the command line says; what went wrong is printed and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
+        Do::Seal(seal) => seal.run(),
+        Do::Unseal(unseal) => unseal.run(),
+        Do::Set(set) => set.run(),
+        Do::Unset(unset) => unset.run(),
+        Do::Rename(rename) => rename.run(),
+        Do::Compact(compact) => compact.run(),
+        Do::Reseal(reseal) => reseal.run(),
+        Do::Recover(recover) => recover.run(),
+        Do::SealingKeys(keys) => keys.run(),
+        Do::Escrow(escrow) => escrow.run(),
         Do::Probe(arguments) => probe(&arguments),
         Do::Keys(asking) => asking.command.run(&asking.connection),
         Do::Rotate(asking) => asking.command.run(&asking.connection),

@@ -5,26 +5,45 @@
 //!
 //! ```text
 //! cli        the whole command line
+//!   seal, unseal, change, reseal, recover            Secrets in git: sealed, opened, changed
+//!   sealing_keys, escrow                             whom they are for
+//!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
+//!   keyfile, source, walk, https                     private keys, values, files, a file over TLS
 //!   probe                                            a KMS plugin, any vendor's
 //!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
 //!   admin    the way to it, and why it says no
 //!   output, table, time, failure, socket             what all of them stand on
 //! ```
 //!
-//! Deliberately absent: keys of any kind, and whatever needs a database or a cloud's client.
+//! Deliberately absent: cryptography (`sealing`), the grammar of YAML (`splice`), and whatever needs a database or a cloud's client.
 
 mod admin;
 mod audit;
+mod change;
 pub mod cli;
+mod escrow;
 mod failure;
 mod hold;
+mod https;
+mod keyfile;
 mod keys;
 mod ledger;
+mod manifest;
 mod output;
 mod probe;
+mod quiet;
+mod recover;
 mod replicas;
+mod repository;
+mod reseal;
 mod roots;
 mod rotate;
+mod seal;
+mod sealing_keys;
+mod secret;
 mod socket;
+mod source;
 mod table;
 mod time;
+mod unseal;
+mod walk;

@@ -141,6 +141,11 @@ pub(crate) fn failure(failure: &Failure) {
     );
 }
 
+/// Says what was done, and what to do next, beside the result.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Says that something takes its time, to a person and not to a log.
 pub(crate) fn progress(line: &str) {
     let mut stderr = io::stderr().lock();

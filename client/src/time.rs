@@ -10,6 +10,12 @@ pub(crate) fn time(seconds: u64) -> String {
     time.map_or_else(|| format!("{seconds} s after 1970"), |time| time.to_string())
 }
 
+/// Now, in seconds.
+pub(crate) fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
 /// Seconds as the two largest units.
 pub(crate) fn span(seconds: u64) -> String {
     let mut rest = seconds;

@@ -3,7 +3,17 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 20] = [
+    "seal",
+    "unseal",
+    "set",
+    "unset",
+    "rename",
+    "compact",
+    "reseal",
+    "recover",
+    "sealing-keys",
+    "escrow",
     "probe",
     "keys",
     "rotate",
@@ -16,7 +26,13 @@ const COMMANDS: [&str; 10] = [
     "man",
 ];
 /// Pages of commands below these.
-const INNER: [&str; 28] = [
+const INNER: [&str; 34] = [
+    "sealing-keys-new",
+    "sealing-keys-rotate",
+    "sealing-keys-retire",
+    "sealing-keys-fetch",
+    "sealing-keys-list",
+    "escrow-new",
     "keys-list",
     "keys-archive",
     "keys-compromise",

@@ -1,0 +1,277 @@
+//! `strongroom set`, `unset`, `rename`, `compact`: one sealed Secret, changed where it changes.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, ValueHint};
+use envelope::SystemRandom;
+use sealing::{DataKey, Plaintext, SealError, SealedSecret};
+
+use crate::{
+    failure::Failure,
+    keyfile,
+    manifest::{self, Change, Found, Manifest},
+    output,
+    quiet::Quiet,
+    repository::{Clusters, Repository},
+    source::Source,
+};
+
+pub(crate) const SET_EXAMPLES: &str = "\
+Examples:
+  Asked for on the terminal
+      strongroom set prod/db.yaml password
+  Made here, and never seen by anybody
+      strongroom set prod/db.yaml password --generate
+  From a file, byte by byte, or from another program
+      strongroom set prod/db.yaml tls.key --from-file server.key
+      pass show db | strongroom set prod/db.yaml password
+Needs public keys only. The value never stands on the command line.";
+
+pub(crate) const UNSET_EXAMPLES: &str = "\
+Examples:
+  strongroom unset prod/db.yaml old-password
+  strongroom unset apps.yaml token cookie --object web/session";
+
+pub(crate) const RENAME_EXAMPLES: &str = "\
+Examples:
+  strongroom rename prod/db.yaml password POSTGRES_PASSWORD --key ~/prod-keys/sealing.keys
+Without a key that opens it: strongroom set FILE NEW, then strongroom unset FILE OLD.";
+
+pub(crate) const COMPACT_EXAMPLES: &str = "\
+Examples:
+  strongroom compact prod/db.yaml --key ~/prod-keys/sealing.keys
+Each `set` adds a slot of 1.6 KB for each recipient; from eight on it says so.";
+
+/// The sealed Secret that is meant.
+#[derive(Args, Debug)]
+pub(crate) struct Which {
+    /// The file that the sealed Secret is in
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Which of several sealed Secrets in the file: its name, or NAMESPACE/NAME
+    #[arg(long, value_name = "NAME")]
+    object: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Set {
+    #[command(flatten)]
+    which: Which,
+    /// The data key
+    #[arg(value_name = "KEY", value_parser = data_key)]
+    key: DataKey,
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    clusters: Clusters,
+}
+
+#[derive(Args)]
+pub(crate) struct Unset {
+    #[command(flatten)]
+    which: Which,
+    /// The data keys to take out
+    #[arg(required = true, value_name = "KEY", value_parser = data_key)]
+    keys: Vec<DataKey>,
+}
+
+#[derive(Args)]
+pub(crate) struct Rename {
+    #[command(flatten)]
+    which: Which,
+    /// The data key as it is
+    #[arg(value_name = "OLD", value_parser = data_key)]
+    old: DataKey,
+    /// The data key as it shall be
+    #[arg(value_name = "NEW", value_parser = data_key)]
+    new: DataKey,
+    #[command(flatten)]
+    keys: keyfile::Keys,
+}
+
+#[derive(Args)]
+pub(crate) struct Compact {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    keys: keyfile::Keys,
+}
+
+impl Set {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let value = self.source.read(self.key.as_str(), &SystemRandom)?;
+        let mut quiet = Quiet::open(&SystemRandom);
+        let changed = self.which.change(|object, repository| {
+            let recipients = repository.recipients_like(object, &self.clusters)?;
+            object
+                .set(&[(self.key.clone(), &value)], &recipients, &SystemRandom)
+                .map_err(|error| refused(&error))?;
+            if let (Some(place), Some(sealed)) = (object.place(), object.values().get(&self.key)) {
+                quiet.learn(&place, &self.key, &value, sealed);
+            }
+            Ok(())
+        })?;
+        quiet.keep();
+        let slots = changed.slots().len();
+        if slots > MANY {
+            output::note(&format!(
+                "{} has {slots} slots now; with a key that opens it, `strongroom compact {} --key FILE` makes them one",
+                changed.name(),
+                self.which.file.display()
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Unset {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        self.which.change(|object, _| {
+            for key in &self.keys {
+                if !object.unset(key.as_str()) {
+                    return Err(no_key(object, key));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Rename {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let ring = self.keys.read()?;
+        self.which.change(|object, repository| {
+            let mut opened = object.open(&ring).map_err(|error| refused(&error.into()))?;
+            let value: Plaintext =
+                opened.remove(self.old.as_str()).ok_or_else(|| no_key(object, &self.old))?;
+            if object.values().contains_key(self.new.as_str()) {
+                return Err(Failure::new(
+                    format!("{} has a value {} already", object.name(), self.new),
+                    "it would be lost",
+                    format!("take it out first: strongroom unset FILE {}", self.new),
+                ));
+            }
+            let recipients = repository.recipients_like(object, &Clusters::default())?;
+            object.unset(self.old.as_str());
+            object
+                .set(&[(self.new.clone(), &value)], &recipients, &SystemRandom)
+                .map_err(|error| refused(&error))
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Compact {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let ring = self.keys.read()?;
+        self.which.change(|object, repository| {
+            let recipients = repository.recipients_like(object, &Clusters::default())?;
+            object.reseal(&ring, &recipients, &SystemRandom).map_err(|error| refused(&error))
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// From here on a file grows for no good.
+const MANY: usize = 8;
+
+impl Which {
+    /// Changes the object and writes the file, all or nothing; returns the object as it is now.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut SealedSecret, &Repository) -> Result<(), Failure>,
+    ) -> Result<SealedSecret, Failure> {
+        let manifest = Manifest::read(&self.file)?;
+        let repository = Repository::find(&self.file)?;
+        let file = manifest.parse()?;
+        let (found, old) = self.find(&manifest, &file)?;
+        let mut new = old.clone();
+        change(&mut new, &repository)?;
+        let change = Change { found, old, new };
+        let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
+        if manifest.shown == "-" {
+            output::result(&text)?;
+        } else {
+            manifest.replace(&text)?;
+        }
+        Ok(change.new)
+    }
+
+    /// The one sealed Secret, or the one that was named.
+    pub(crate) fn find(
+        &self,
+        manifest: &Manifest,
+        file: &splice::File<'_>,
+    ) -> Result<(Found, SealedSecret), Failure> {
+        let mut all = Vec::new();
+        for found in manifest::sealed_objects(file) {
+            all.push((found, manifest.sealed(file, found)?));
+        }
+        let names: Vec<_> = all.iter().map(|(_, object)| full_name(object)).collect();
+        let wanted = |object: &SealedSecret| match &self.object {
+            None => true,
+            Some(name) => object.name() == name || full_name(object) == *name,
+        };
+        let mut fitting = all.into_iter().filter(|(_, object)| wanted(object));
+        match (fitting.next(), fitting.next()) {
+            (Some(one), None) => Ok(one),
+            (None, _) if names.is_empty() => Err(Failure::new(
+                format!("{} has no sealed Secret in it", manifest.shown),
+                "there is no object of kind SealedSecret",
+                format!("seal a Secret first: strongroom seal -i {}", manifest.shown),
+            )),
+            (None, _) => Err(Failure::new(
+                format!("{} has no sealed Secret of this name", manifest.shown),
+                format!("it has {}", names.join(", ")),
+                "name one of these with --object",
+            )
+            .usage()),
+            (Some(_), Some(_)) => Err(Failure::new(
+                format!("{} has several sealed Secrets", manifest.shown),
+                format!("it has {}", names.join(", ")),
+                "say which with --object NAME, or NAMESPACE/NAME",
+            )
+            .usage()),
+        }
+    }
+}
+
+/// A data key on the command line.
+pub(crate) fn data_key(text: &str) -> Result<DataKey, String> {
+    DataKey::parse(text)
+        .ok_or_else(|| "expected 1 to 253 letters, digits, '-', '_' or '.'".to_owned())
+}
+
+/// `namespace/name`, or the name alone.
+pub(crate) fn full_name(object: &SealedSecret) -> String {
+    object.namespace().map_or_else(
+        || object.name().to_owned(),
+        |namespace| format!("{namespace}/{}", object.name()),
+    )
+}
+
+fn no_key(object: &SealedSecret, key: &DataKey) -> Failure {
+    let keys: Vec<_> = object.values().keys().map(DataKey::as_str).collect();
+    Failure::new(
+        format!("{} has no value {key}", full_name(object)),
+        format!("it has {}", if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }),
+        "name one of these",
+    )
+}
+
+/// What the format refuses, as a person needs it.
+pub(crate) fn refused(error: &SealError) -> Failure {
+    Failure::new(
+        "nothing was changed",
+        error.to_string(),
+        match error {
+            SealError::Open(_) => {
+                "a key that opens it is in the hands of the cluster's administrators, or in the escrow; name it with --key"
+            }
+            SealError::NoNamespace => "write metadata.namespace into the object",
+            SealError::TooManySlots => "compact it first, with a key that opens it",
+            _ => "correct it, and run the command again",
+        },
+    )
+}

@@ -1,0 +1,91 @@
+//! Private keys in files: one key a line, as escrow text; `#` begins a comment.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use envelope::KeyMaterial;
+use sealing::{KeyRing, SealingKey, parse_escrow_text};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Some hundred keys with their comments.
+const MOST: u64 = 1 << 20;
+
+/// The keys to open with.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Keys {
+    /// A file with private keys, one escrow text a line; - reads them from stdin; may be given more than once
+    #[arg(long = "key", id = "key", value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Keys {
+    /// Reads all of them.
+    pub(crate) fn read(&self) -> Result<KeyRing, Failure> {
+        let mut ring = KeyRing::default();
+        for file in &self.files {
+            for seed in read_seeds(file)? {
+                ring.add(SealingKey::from_seed(seed));
+            }
+        }
+        Ok(ring)
+    }
+}
+
+/// The seeds in a file, in its order; at least one.
+pub(crate) fn read_seeds(path: &Path) -> Result<Vec<KeyMaterial>, Failure> {
+    let shown = path.display();
+    let text = read(path).map_err(|error| {
+        Failure::new(
+            format!("{shown} cannot be read"),
+            error.to_string(),
+            "name the file that your key is in",
+        )
+    })?;
+    let mut seeds = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let line = line.split_once('#').map_or(line, |(before, _)| before).trim();
+        if !line.is_empty() {
+            seeds.push(parse_escrow_text(line).map_err(|error| {
+                Failure::new(
+                    format!("{shown}:{}: no private key", i + 1),
+                    error.to_string(),
+                    "compare the line with what was printed; a key has 14 groups of four",
+                )
+            })?);
+        }
+    }
+    if seeds.is_empty() {
+        return Err(Failure::new(
+            format!("{shown} has no key in it"),
+            "all of its lines are empty or comments",
+            "name the file that your key is in",
+        ));
+    }
+    Ok(seeds)
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    // Of the right size at once, so that nothing is left behind by one that grows.
+    let mut text = Zeroizing::new(String::with_capacity(1 << 16));
+    if path == Path::new("-") {
+        io::stdin().take(MOST).read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    if file.metadata()?.is_file() && mode & 0o077 != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("others may read it (mode {:03o}): chmod 600 {}", mode & 0o777, path.display()),
+        ));
+    }
+    file.take(MOST).read_to_string(&mut text)?;
+    Ok(text)
+}

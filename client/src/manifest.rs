@@ -1,0 +1,216 @@
+//! Files with Kubernetes objects: read, found in, changed where they must change, and replaced whole.
+//!
+//! Invariant: what is written was made from what is on disk at that moment, byte for byte; else nothing is written.
+
+mod json;
+mod write;
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use sealing::{At, ParseError, SealedSecret};
+use serde_json::Value as Json;
+use splice::{File, NodeId};
+
+pub(crate) use self::{
+    json::{find, json},
+    write::{Change, changed, document, encode},
+};
+use crate::failure::Failure;
+
+/// 16 MiB: etcd takes objects of 1.5, and a file may have several.
+const MOST: usize = 16 << 20;
+
+/// A file, or stdin, as it was read.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    /// How it is named to people; `-` is stdin.
+    pub(crate) shown: String,
+    path: Option<PathBuf>,
+    mode: u32,
+    pub(crate) text: Vec<u8>,
+}
+
+/// An object in a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    /// Its root.
+    pub(crate) node: NodeId,
+    /// Which document of the file it is, counted from 0; `None` for an item of a List.
+    pub(crate) document: Option<usize>,
+}
+
+impl Manifest {
+    /// Reads a file whole, or stdin where `path` is `-`.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display().to_string();
+        let unreadable = |error: io::Error| {
+            Failure::new(
+                format!("{shown} cannot be read"),
+                error.to_string(),
+                "name a file that you may read, or - for stdin",
+            )
+        };
+        if path == Path::new("-") {
+            let mut text = Vec::new();
+            io::stdin().take(MOST as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
+            return Self { shown: "-".to_owned(), path: None, mode: 0, text }.not_too_long();
+        }
+        // What a link leads to is what is to be changed.
+        let real = path.canonicalize().map_err(unreadable)?;
+        let text = durable::read(&real, MOST).map_err(unreadable)?;
+        let mode = fs::metadata(&real).map_err(unreadable)?.permissions().mode() & 0o777;
+        Self { shown, path: Some(real), mode, text }.not_too_long()
+    }
+
+    fn not_too_long(self) -> Result<Self, Failure> {
+        if self.text.len() > MOST {
+            return Err(Failure::new(
+                format!("{} is too long", self.shown),
+                "it has over 16 MiB, which no manifest of Kubernetes has",
+                "split it",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Whether `word` stands in it anywhere: what does not have it need not be taken apart.
+    pub(crate) fn mentions(&self, word: &str) -> bool {
+        memchr::memmem::find(&self.text, word.as_bytes()).is_some()
+    }
+
+    /// Takes it apart.
+    pub(crate) fn parse(&self) -> Result<File<'_>, Failure> {
+        splice::parse(&self.text).map_err(|error| {
+            self.failure(
+                error.place,
+                "cannot be read as YAML",
+                error.problem.to_string(),
+                "correct it there",
+            )
+        })
+    }
+
+    /// Puts `new` in place of what was read, if that is still there.
+    pub(crate) fn replace(&self, new: &[u8]) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        if new == self.text {
+            return Ok(());
+        }
+        match durable::replace_if(path, &self.text, new, self.mode, &|_| {}) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::new(
+                format!("{} was changed meanwhile", self.shown),
+                "somebody else wrote it after it was read; what they wrote is kept",
+                "run the command again",
+            )),
+            Err(error) => Err(Failure::new(
+                format!("{} cannot be written", self.shown),
+                error.to_string(),
+                "check the folder's permissions, and that the disk has room; the file is as it was",
+            )),
+        }
+    }
+
+    /// What is wrong at a place: `file:line:column`, with the line.
+    pub(crate) fn failure(
+        &self,
+        place: splice::Place,
+        what: &str,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Failure {
+        let line = String::from_utf8_lossy(&self.text);
+        let line = line.lines().nth(place.line.saturating_sub(1)).map(shown).unwrap_or_default();
+        Failure::new(
+            format!("{}:{}:{}: {what}", self.shown, place.line, place.column),
+            format!("{}\n{:>4} | {line}", why.into(), place.line),
+            next,
+        )
+    }
+
+    /// What is wrong with a node of an object.
+    pub(crate) fn at(
+        &self,
+        file: &File<'_>,
+        root: NodeId,
+        at: &At,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Failure {
+        self.failure(find(file, root, at), &at.to_string(), why, next)
+    }
+
+    /// Takes a sealed Secret in.
+    pub(crate) fn sealed(&self, file: &File<'_>, found: Found) -> Result<SealedSecret, Failure> {
+        let json = self.json(file, found.node)?;
+        SealedSecret::parse(&json).map_err(|ParseError { at, refused }| {
+            self.at(
+                file,
+                found.node,
+                &at,
+                refused.to_string(),
+                "put it back as it was sealed (git log -p), or seal it anew",
+            )
+        })
+    }
+
+    /// An object as data.
+    pub(crate) fn json(&self, file: &File<'_>, node: NodeId) -> Result<Json, Failure> {
+        json(file, node).map_err(|(place, why)| {
+            self.failure(place, "cannot be read without guessing", why, "correct it there")
+        })
+    }
+}
+
+/// All objects of a file, those in Lists one by one.
+pub(crate) fn objects(file: &File<'_>) -> Vec<Found> {
+    let mut out = Vec::new();
+    for (i, document) in file.documents().iter().enumerate() {
+        let Some(root) = document.root() else { continue };
+        let list = file.field_text(root, "kind").is_some_and(|kind| kind.ends_with("List"));
+        match file.field(root, "items").filter(|_| list) {
+            Some(items) => out.extend(file.items(items).map(|node| Found { node, document: None })),
+            None => out.push(Found { node: root, document: Some(i) }),
+        }
+    }
+    out
+}
+
+/// The sealed Secrets of a file.
+pub(crate) fn sealed_objects(file: &File<'_>) -> Vec<Found> {
+    let mut all = objects(file);
+    all.retain(|found| file.field_text(found.node, "kind").as_deref() == Some(sealing::KIND));
+    all
+}
+
+/// The one object of a file that has nothing else, as data.
+pub(crate) fn one_object(text: &[u8]) -> Result<Json, String> {
+    let file = splice::parse(text).map_err(|error| error.to_string())?;
+    let found = objects(&file);
+    let [object] = found.as_slice() else {
+        return Err(format!("it has {} objects, not one", found.len()));
+    };
+    json(&file, object.node).map_err(|(place, why)| format!("{place}: {why}"))
+}
+
+/// A line as it may be shown: what stands behind a key may be a value of a Secret.
+fn shown(line: &str) -> String {
+    let behind = line.trim_start_matches([' ', '-']);
+    let key = behind.split_once(':').map(|(key, _)| key).filter(|key| {
+        key.trim_matches(['"', '\''])
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+    });
+    match key {
+        Some(key) => {
+            let indent = line.len() - behind.len();
+            format!("{}{key}: …", line.get(..indent).unwrap_or_default())
+        }
+        None => "…".to_owned(),
+    }
+}

@@ -1,0 +1,208 @@
+//! A sealed Secret as it is written: whole where it is new, else only where it changed.
+
+use sealing::{API_VERSION, Binding, KIND, SUITE, SealedSecret, Slot, Template, Wrap};
+use serde_json::Value as Json;
+use splice::{File, NodeId, Splice, SpliceError, Value};
+
+use super::{Found, Manifest};
+use crate::{failure::Failure, unseal::Form};
+
+/// A new object.
+pub(crate) fn document(object: &SealedSecret) -> Value {
+    let mut metadata = vec![("name", text(object.name()))];
+    metadata.extend(object.namespace().map(|namespace| ("namespace", text(namespace))));
+    let mut spec =
+        vec![("suite", Value::Integer(SUITE.into())), ("binding", binding(object.binding()))];
+    spec.extend(template(object.template()).map(|template| ("template", template)));
+    spec.push(("slots", Value::sequence(object.slots().iter().map(slot))));
+    spec.push((
+        "values",
+        mapping(object.values().iter().map(|(key, value)| (key.as_str(), text(&value.encode())))),
+    ));
+    mapping([
+        ("apiVersion", text(API_VERSION)),
+        ("kind", text(KIND)),
+        ("metadata", mapping(metadata)),
+        ("spec", mapping(spec)),
+    ])
+}
+
+/// A sealed Secret of a file that becomes another.
+pub(crate) struct Change {
+    pub(crate) found: Found,
+    pub(crate) old: SealedSecret,
+    pub(crate) new: SealedSecret,
+}
+
+/// The text of the file with these changes made, and nothing else touched.
+pub(crate) fn changed(
+    manifest: &Manifest,
+    file: &File<'_>,
+    changes: &[Change],
+) -> Result<Vec<u8>, Failure> {
+    let mut splice = Splice::new(file);
+    let done = changes
+        .iter()
+        .try_for_each(|Change { found, old, new }| edits(file, &mut splice, found.node, old, new));
+    done.and_then(|()| splice.finish()).map_err(|error| {
+        manifest.failure(
+            error.place(),
+            "cannot be changed without touching more than it should",
+            error.to_string(),
+            "write that part out plainly, and run the command again",
+        )
+    })
+}
+
+fn edits(
+    file: &File<'_>,
+    splice: &mut Splice<'_, '_>,
+    root: NodeId,
+    old: &SealedSecret,
+    new: &SealedSecret,
+) -> Result<(), SpliceError> {
+    let Some(spec) = file.field(root, "spec") else { return Ok(()) };
+    if let Some(node) = file.field(spec, "binding").filter(|_| old.binding() != new.binding()) {
+        splice.replace(node, binding(new.binding()))?;
+    }
+    if old.template() != new.template() {
+        match (file.field(spec, "template"), template(new.template())) {
+            (Some(node), Some(value)) => splice.replace(node, value)?,
+            (Some(_), None) => splice.remove(spec, "template")?,
+            (None, Some(value)) => splice.insert_after(spec, "binding", "template", value)?,
+            (None, None) => {}
+        }
+    }
+    if let Some(slots) = file.field(spec, "slots") {
+        slots_edits(file, splice, slots, old, new)?;
+    }
+    let Some(values) = file.field(spec, "values") else { return Ok(()) };
+    for (key, value) in new.values() {
+        match (file.field(values, key.as_str()), old.values().get(key)) {
+            (Some(_), Some(before)) if before == value => {}
+            (Some(node), _) => splice.set(node, &value.encode())?,
+            (None, _) => splice.insert(values, key.as_str(), text(&value.encode()))?,
+        }
+    }
+    for key in old.values().keys().filter(|key| !new.values().contains_key(*key)) {
+        splice.remove(values, key.as_str())?;
+    }
+    Ok(())
+}
+
+fn slots_edits(
+    file: &File<'_>,
+    splice: &mut Splice<'_, '_>,
+    slots: NodeId,
+    old: &SealedSecret,
+    new: &SealedSecret,
+) -> Result<(), SpliceError> {
+    for (i, before) in old.slots().iter().enumerate() {
+        let Some(after) = new.slots().iter().find(|slot| slot.id() == before.id()) else {
+            splice.remove_item(slots, i)?;
+            continue;
+        };
+        let wraps = file.items(slots).nth(i).and_then(|node| file.field(node, "wraps"));
+        let Some(wraps) = wraps else { continue };
+        for (j, wrap) in before.wraps().iter().enumerate() {
+            if after.wraps().iter().all(|other| other.kid() != wrap.kid()) {
+                splice.remove_item(wraps, j)?;
+            }
+        }
+        for wrap in after
+            .wraps()
+            .iter()
+            .filter(|wrap| before.wraps().iter().all(|other| other.kid() != wrap.kid()))
+        {
+            splice.push(wraps, wrap_value(wrap))?;
+        }
+    }
+    for added in
+        new.slots().iter().filter(|slot| old.slots().iter().all(|other| other.id() != slot.id()))
+    {
+        splice.push(slots, slot(added))?;
+    }
+    Ok(())
+}
+
+fn binding(binding: &Binding) -> Value {
+    let mut out = vec![("scope", text(binding.scope.as_str()))];
+    for (field, recorded) in
+        [("namespace", &binding.namespace), ("name", &binding.name), ("type", &binding.secret_type)]
+    {
+        out.extend(recorded.as_deref().map(|recorded| (field, text(recorded))));
+    }
+    mapping(out).flow()
+}
+
+/// `None` where there is nothing to write.
+fn template(template: &Template) -> Option<Value> {
+    let mut out = Vec::new();
+    out.extend(template.secret_type.as_deref().map(|name| ("type", text(name))));
+    out.extend(template.immutable.map(|immutable| ("immutable", Value::Bool(immutable))));
+    let mut metadata = Vec::new();
+    for (field, entries) in [("labels", &template.labels), ("annotations", &template.annotations)] {
+        if !entries.is_empty() {
+            metadata.push((
+                field,
+                mapping(entries.iter().map(|(key, value)| (key.as_str(), text(value)))),
+            ));
+        }
+    }
+    if !metadata.is_empty() {
+        out.push(("metadata", mapping(metadata)));
+    }
+    if !template.data.is_empty() {
+        out.push((
+            "data",
+            mapping(template.data.iter().map(|(key, value)| (key.as_str(), text(value)))),
+        ));
+    }
+    (!out.is_empty()).then(|| mapping(out))
+}
+
+fn slot(slot: &Slot) -> Value {
+    mapping([
+        ("id", text(&slot.id().to_string())),
+        ("commit", text(&data_encoding::BASE64.encode(slot.commit().bytes()))),
+        ("wraps", Value::sequence(slot.wraps().iter().map(wrap_value))),
+    ])
+}
+
+fn wrap_value(wrap: &Wrap) -> Value {
+    mapping([
+        ("kid", text(&wrap.kid().to_string())),
+        ("ct", text(&data_encoding::BASE64.encode(wrap.bytes()))),
+    ])
+    .flow()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn mapping<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::mapping(entries)
+}
+
+/// Secrets in clear text, for stdout.
+pub(crate) fn encode(secrets: &[Json], form: Form) -> Result<Vec<u8>, Failure> {
+    if form == Form::Json {
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": secrets});
+        return crate::output::json(&list).map(|text| (text + "\n").into_bytes());
+    }
+    let documents: Vec<_> = secrets.iter().map(|secret| splice::render(&value(secret))).collect();
+    Ok(documents.join("---\n").into_bytes())
+}
+
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Object(map) => {
+            Value::mapping(map.iter().map(|(key, json)| (key.as_str(), value(json))))
+        }
+        Json::Array(items) => Value::sequence(items.iter().map(value)),
+        Json::String(string) => text(string),
+        Json::Bool(truth) => Value::Bool(*truth),
+        other => text(&other.to_string()),
+    }
+}

@@ -1,0 +1,226 @@
+//! `.strongroom`: whom a repository seals for.
+//!
+//! ```text
+//! .strongroom/clusters/<cluster>.yaml     the sealing keys of a cluster, signed by its identity
+//! .strongroom/escrow.yaml                 the escrow key
+//! ```
+//!
+//! Invariant: nothing is sealed for a key that is not in here, and nothing in here is used whose signature does not verify.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use sealing::{EscrowKey, Kid, PinError, Recipient, SealedSecret, SealingKeys};
+
+use crate::{failure::Failure, manifest};
+
+/// The folder of the pins, at the root of a repository.
+pub(crate) const FOLDER: &str = ".strongroom";
+/// A cluster's list holds some thirty keys of 1.7 KiB.
+const MOST: usize = 1 << 20;
+
+/// Whom a repository seals for.
+#[derive(Debug, Default)]
+pub(crate) struct Repository {
+    /// The folder that [`FOLDER`] lies in.
+    pub(crate) root: PathBuf,
+    /// The keys of each cluster, by its name.
+    pub(crate) clusters: BTreeMap<String, SealingKeys>,
+    /// The escrow key, where there is one.
+    pub(crate) escrow: Option<EscrowKey>,
+}
+
+/// Which clusters something new is sealed for.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub(crate) struct Clusters {
+    /// Seal for this cluster of .strongroom; may be given more than once
+    #[arg(long = "cluster", value_name = "NAME", conflicts_with = "all_clusters")]
+    pub(crate) names: Vec<String>,
+    /// Seal for every cluster of .strongroom
+    #[arg(long = "all-clusters", id = "all_clusters")]
+    pub(crate) all: bool,
+}
+
+impl Repository {
+    /// The repository that `path` lies in: the nearest folder upwards with a [`FOLDER`]. One without pins where there is none.
+    pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
+        let start =
+            path.canonicalize().or_else(|_| Path::new(".").canonicalize()).map_err(|error| {
+                Failure::new(
+                    "the current folder cannot be found",
+                    error.to_string(),
+                    "change into a folder that exists",
+                )
+            })?;
+        match start.ancestors().find(|folder| folder.join(FOLDER).is_dir()) {
+            Some(root) => Self::read(root),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// What `root` has pinned.
+    pub(crate) fn read(root: &Path) -> Result<Self, Failure> {
+        let mut out = Self { root: root.to_owned(), ..Self::default() };
+        for path in out.files().map_err(|error| unreadable(&root.join(FOLDER), &error))? {
+            let bytes = durable::read(&path, MOST).map_err(|error| unreadable(&path, &error))?;
+            out.add(&path, &bytes)?;
+        }
+        Ok(out)
+    }
+
+    /// The files with pins, each by its whole path.
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let mut out = Vec::new();
+        match fs::read_dir(self.root.join(FOLDER).join("clusters")) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry?.path();
+                    if path.extension().is_some_and(|ending| ending == "yaml") {
+                        out.push(path);
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        out.sort();
+        let escrow = self.escrow_path();
+        if escrow.exists() {
+            out.push(escrow);
+        }
+        Ok(out)
+    }
+
+    /// Takes one file of pins in, from wherever it was read.
+    pub(crate) fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let refused = |error: &dyn std::fmt::Display| {
+            Failure::new(
+                format!("{} is not to be trusted", path.display()),
+                error.to_string(),
+                "look who changed it (git log -p), and take the file from the cluster again: strongroom sealing-keys fetch",
+            )
+        };
+        let json = manifest::one_object(bytes).map_err(|error| refused(&error))?;
+        if path.file_name().is_some_and(|name| name == "escrow.yaml") {
+            self.escrow = Some(EscrowKey::parse(&json).map_err(|error: PinError| refused(&error))?);
+            return Ok(());
+        }
+        let keys = SealingKeys::parse(&json).map_err(|error: PinError| refused(&error))?;
+        if path.file_stem().is_none_or(|stem| stem != keys.cluster.as_str()) {
+            return Err(refused(&format!(
+                "it has the keys of cluster {}, and another name",
+                keys.cluster
+            )));
+        }
+        self.clusters.insert(keys.cluster.clone(), keys);
+        Ok(())
+    }
+
+    /// Where the keys of a cluster lie.
+    pub(crate) fn cluster_path(&self, cluster: &str) -> PathBuf {
+        self.root.join(FOLDER).join("clusters").join(format!("{cluster}.yaml"))
+    }
+
+    /// Where the escrow key lies.
+    pub(crate) fn escrow_path(&self) -> PathBuf {
+        self.root.join(FOLDER).join("escrow.yaml")
+    }
+
+    /// Whom something new is sealed for: the active key of each cluster that was named, or of the only one there is, and escrow.
+    pub(crate) fn recipients(&self, named: &Clusters) -> Result<Vec<Recipient>, Failure> {
+        let names: Vec<&str> = match (named.all, named.names.as_slice(), self.clusters.len()) {
+            (false, [], 0) if self.escrow.is_some() => Vec::new(),
+            (true, ..) | (false, [], 1) => self.clusters.keys().map(String::as_str).collect(),
+            (false, [], 0) => {
+                return Err(Failure::new(
+                    "there is nobody to seal for",
+                    "no folder from here upwards has a .strongroom with the keys of a cluster or an escrow key",
+                    "take in the cluster's keys: strongroom sealing-keys fetch FILE|URL; then make an escrow key: strongroom escrow new",
+                ));
+            }
+            (false, [], _) => {
+                return Err(Failure::new(
+                    "it is not said which clusters to seal for",
+                    format!("there are {}", self.listed()),
+                    "name each with --cluster NAME, or take all with --all-clusters",
+                )
+                .usage());
+            }
+            (false, names, _) => names.iter().map(String::as_str).collect(),
+        };
+        self.of_clusters(names)
+    }
+
+    /// Whom a changed object is sealed for: the clusters that it is sealed for now, each by its active key, and escrow.
+    pub(crate) fn recipients_like(
+        &self,
+        object: &SealedSecret,
+        named: &Clusters,
+    ) -> Result<Vec<Recipient>, Failure> {
+        if named.all || !named.names.is_empty() {
+            return self.recipients(named);
+        }
+        let kids: BTreeSet<Kid> =
+            object.used_slots().flat_map(|slot| slot.wraps()).map(|wrap| wrap.kid()).collect();
+        let names: Vec<&str> = self
+            .clusters
+            .iter()
+            .filter(|(_, keys)| keys.keys.iter().any(|key| kids.contains(&key.recipient.kid())))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if names.is_empty() { self.recipients(named) } else { self.of_clusters(names) }
+    }
+
+    fn of_clusters(&self, names: Vec<&str>) -> Result<Vec<Recipient>, Failure> {
+        let mut out = Vec::new();
+        for name in names {
+            let keys = self.clusters.get(name).ok_or_else(|| {
+                Failure::new(
+                    format!("cluster {name} is not pinned here"),
+                    format!("there are {}", self.listed()),
+                    "name one of these, or take its keys in: strongroom sealing-keys fetch FILE|URL",
+                )
+                .usage()
+            })?;
+            let active = keys.active().ok_or_else(|| {
+                Failure::new(
+                    format!("cluster {name} has no active sealing key"),
+                    "all of its keys are pending, retiring or retired",
+                    "take its keys in again: strongroom sealing-keys fetch FILE|URL",
+                )
+            })?;
+            out.push(active.recipient.clone());
+        }
+        out.extend(self.escrow.iter().map(|escrow| escrow.recipient.clone()));
+        Ok(out)
+    }
+
+    /// Whose key that is, for people.
+    pub(crate) fn owner(&self, kid: Kid) -> Option<String> {
+        if self.escrow.as_ref().is_some_and(|escrow| escrow.recipient.kid() == kid) {
+            return Some("escrow".to_owned());
+        }
+        self.clusters.iter().find_map(|(name, keys)| {
+            let key = keys.keys.iter().find(|key| key.recipient.kid() == kid)?;
+            Some(format!("{name} ({})", key.state))
+        })
+    }
+
+    fn listed(&self) -> String {
+        if self.clusters.is_empty() {
+            return "none".to_owned();
+        }
+        self.clusters.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(
+        format!("{} cannot be read", path.display()),
+        error.to_string(),
+        "check its permissions",
+    )
+}

@@ -1,0 +1,179 @@
+//! `strongroom reseal`: every sealed Secret for exactly those that it is to be for now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, ValueHint};
+use envelope::SystemRandom;
+use sealing::{KeyRing, Kid, Recipient, SealedSecret};
+use serde::Serialize;
+
+use crate::{
+    change::{full_name, refused},
+    failure::Failure,
+    keyfile,
+    manifest::{self, Change, Manifest},
+    output::{self, As},
+    repository::{Clusters, Repository},
+    table::table,
+    walk,
+};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  After a rotation: wrap what is sealed for the new key; only `wraps` lines change, and no value is opened
+      strongroom reseal --all --key ~/prod-keys/sealing.keys
+  Is everything sealed for whom it is to be? (CI; needs no key)
+      strongroom reseal --all --check
+  After a key leaked: new DEKs too. The old file stays in git's history: change the passwords as well
+      strongroom reseal --all --fresh --key ~/prod-keys/sealing.keys
+  For another cluster as well
+      strongroom reseal prod/db.yaml --cluster prod --cluster prod-eu --key ~/prod-keys/sealing.keys";
+
+#[derive(Args)]
+pub(crate) struct Reseal {
+    /// Files, and folders with all that is in them
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath, required_unless_present = "all")]
+    paths: Vec<PathBuf>,
+    /// Everything in and below the current folder
+    #[arg(long, conflicts_with = "paths")]
+    all: bool,
+    /// Say which sealed Secrets are not for whom they are to be, and change nothing
+    #[arg(long, conflicts_with_all = ["fresh", "key"])]
+    check: bool,
+    /// Seal every value anew, not only its key
+    #[arg(long)]
+    fresh: bool,
+    #[command(flatten)]
+    clusters: Clusters,
+    /// A file with private keys, one escrow text a line; - reads them from stdin; may be given more than once
+    #[arg(long = "key", id = "key", value_name = "FILE", required_unless_present = "check")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    format: As,
+}
+
+/// A sealed Secret, and whether it is for whom it is to be.
+#[derive(Serialize)]
+struct Row {
+    file: String,
+    object: String,
+    missing: Vec<String>,
+    superfluous: Vec<String>,
+}
+
+impl Reseal {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let ring = if self.check {
+            KeyRing::default()
+        } else {
+            keyfile::Keys { files: self.files.clone() }.read()?
+        };
+        let paths = if self.all { vec![PathBuf::from(".")] } else { self.paths.clone() };
+        let mut repositories = BTreeMap::new();
+        let mut rows = Vec::new();
+        for path in walk::manifests(&paths)? {
+            let manifest = Manifest::read(&path)?;
+            if !manifest.mentions(sealing::KIND) {
+                continue;
+            }
+            let folder = path.parent().unwrap_or(&path).to_owned();
+            if !repositories.contains_key(&folder) {
+                repositories.insert(folder.clone(), Repository::find(&path)?);
+            }
+            if let Some(repository) = repositories.get(&folder) {
+                self.file(&manifest, repository, &ring, &mut rows)?;
+            }
+        }
+        let named = |kids: &[String]| if kids.is_empty() { "-".to_owned() } else { kids.join(" ") };
+        let wrong = rows.len();
+        self.format.print(&rows, |rows| {
+            if rows.is_empty() {
+                return "every sealed Secret is for whom it is to be\n".to_owned();
+            }
+            let rows = rows.iter().map(|row| {
+                [row.file.clone(), row.object.clone(), named(&row.missing), named(&row.superfluous)]
+            });
+            table(
+                [
+                    "FILE",
+                    "SEALED SECRET",
+                    if self.check { "NOT FOR" } else { "NOW FOR" },
+                    if self.check { "STILL FOR" } else { "NO LONGER FOR" },
+                ],
+                rows,
+            )
+        })?;
+        if self.check && wrong > 0 {
+            output::note(&format!(
+                "{wrong} are not for whom they are to be; next: strongroom reseal --all --key FILE"
+            ));
+            return Ok(ExitCode::FAILURE);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn file(
+        &self,
+        manifest: &Manifest,
+        repository: &Repository,
+        ring: &KeyRing,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), Failure> {
+        let file = manifest.parse()?;
+        let mut changes = Vec::new();
+        for found in manifest::sealed_objects(&file) {
+            let old = manifest.sealed(&file, found)?;
+            let recipients = repository.recipients_like(&old, &self.clusters)?;
+            let row = compare(manifest, &old, &recipients);
+            let right = row.missing.is_empty() && row.superfluous.is_empty();
+            if right && !self.fresh {
+                continue;
+            }
+            rows.push(row);
+            if self.check {
+                continue;
+            }
+            let mut new = old.clone();
+            let changed = if self.fresh {
+                new.reseal(ring, &recipients, &SystemRandom)
+            } else {
+                new.rewrap(ring, &recipients, &SystemRandom)
+            };
+            changed.map_err(|error| {
+                let Failure { why, next, .. } = refused(&error);
+                manifest.failure(
+                    file.node(found.node).place(),
+                    &format!("{} stays as it is", full_name(&old)),
+                    why,
+                    next,
+                )
+            })?;
+            changes.push(Change { found, old, new });
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        manifest.replace(&manifest::changed(manifest, &file, &changes)?)
+    }
+}
+
+fn compare(manifest: &Manifest, object: &SealedSecret, recipients: &[Recipient]) -> Row {
+    let wanted: BTreeSet<Kid> = recipients.iter().map(Recipient::kid).collect();
+    let (mut missing, mut superfluous) = (BTreeSet::new(), BTreeSet::new());
+    for slot in object.used_slots() {
+        let there: BTreeSet<Kid> = slot.wraps().iter().map(sealing::Wrap::kid).collect();
+        missing.extend(wanted.difference(&there).copied());
+        superfluous.extend(there.difference(&wanted).copied());
+    }
+    let texts = |kids: BTreeSet<Kid>| kids.iter().map(Kid::to_string).collect();
+    Row {
+        file: manifest.shown.clone(),
+        object: full_name(object),
+        missing: texts(missing),
+        superfluous: texts(superfluous),
+    }
+}

@@ -1,0 +1,44 @@
+//! The files of a repository that may have objects of Kubernetes in them.
+
+use std::path::{Path, PathBuf};
+
+use crate::{failure::Failure, repository::FOLDER};
+
+/// Every YAML and JSON file in or below `paths`, in order, those that git ignores too: a sealed Secret may lie in one. What is
+/// named itself is taken whatever its ending.
+pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut out = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            out.push(path.clone());
+            continue;
+        }
+        let walk = ignore::WalkBuilder::new(path)
+            .standard_filters(false)
+            .filter_entry(|entry| {
+                entry.depth() == 0 || entry.file_name() != ".git" && entry.file_name() != FOLDER
+            })
+            .sort_by_file_name(Ord::cmp)
+            .build();
+        for entry in walk {
+            let entry = entry.map_err(|error| {
+                Failure::new(
+                    format!("{} cannot be looked through", path.display()),
+                    error.to_string(),
+                    "check the permissions of its folders",
+                )
+            })?;
+            if entry.file_type().is_some_and(|kind| kind.is_file()) && is_manifest(entry.path()) {
+                out.push(entry.into_path());
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// By its ending.
+pub(crate) fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| {
+        ["yaml", "yml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    })
+}

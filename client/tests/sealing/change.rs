@@ -1,0 +1,188 @@
+//! `set`, `unset`, `rename`, `compact`: by whom, from where, and what they refuse.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::repo::{Repo, found_below, secret};
+
+fn sealed() -> Repo {
+    let repo = Repo::new();
+    repo.write("db.yaml", secret("db", &[("user", "anna"), ("password", "correct horse")]));
+    repo.ok(&["seal", "-i", "db.yaml"]);
+    repo
+}
+
+#[test]
+fn values_come_from_stdin_a_file_or_nowhere() {
+    let repo = sealed();
+    let keys = repo.keys("prod");
+    repo.ok_with(&["set", "db.yaml", "typed"], b"a line\r\n");
+    assert_eq!(repo.value("db.yaml", &keys, "typed").unwrap(), b"a line");
+    repo.ok_with(&["set", "db.yaml", "piped", "--from-file", "-"], b"every byte\n");
+    assert_eq!(repo.value("db.yaml", &keys, "piped").unwrap(), b"every byte\n");
+    repo.write("blob", [0, 0xff, b'\n']);
+    repo.ok(&["set", "db.yaml", "tls.key", "--from-file", "blob"]);
+    assert_eq!(repo.value("db.yaml", &keys, "tls.key").unwrap(), [0, 0xff, b'\n']);
+
+    repo.ok(&["set", "db.yaml", "made", "--generate"]);
+    repo.ok(&["set", "db.yaml", "again", "--generate", "64"]);
+    let (made, again) = (
+        repo.value("db.yaml", &keys, "made").unwrap(),
+        repo.value("db.yaml", &keys, "again").unwrap(),
+    );
+    assert_eq!((made.len(), again.len()), (32, 64));
+    assert!(made.iter().chain(&again).all(u8::is_ascii_alphanumeric));
+    assert!(!again.starts_with(&made));
+}
+
+#[test]
+fn values_are_never_arguments() {
+    let repo = sealed();
+    let said = repo.refused(2, &["set", "db.yaml", "password=hunter2"]);
+    assert!(said.contains("expected 1 to 253 letters"), "{said}");
+    repo.refused(2, &["set", "db.yaml", "password", "hunter2"]);
+}
+
+#[test]
+fn slots_without_values_go() {
+    let repo = sealed();
+    let slots = || repo.read("db.yaml").matches("  - id: s").count();
+    assert_eq!(slots(), 1);
+    repo.ok(&["set", "db.yaml", "password", "--generate"]);
+    repo.ok(&["set", "db.yaml", "token", "--generate"]);
+    assert_eq!(slots(), 3);
+    repo.ok(&["unset", "db.yaml", "token"]);
+    assert_eq!(slots(), 2);
+    repo.ok(&["unset", "db.yaml", "user", "password"]);
+    assert_eq!(slots(), 0);
+    assert!(
+        repo.read("db.yaml").ends_with("  slots: []\n  values: {}\n"),
+        "{}",
+        repo.read("db.yaml")
+    );
+    repo.ok(&["set", "db.yaml", "first", "--generate"]);
+    assert_eq!(slots(), 1);
+    assert_eq!(repo.value("db.yaml", &repo.keys("prod"), "first").unwrap().len(), 32);
+    let said = repo.refused(1, &["unset", "db.yaml", "user"]);
+    assert!(said.contains("prod/db has no value user") && said.contains("it has first"), "{said}");
+}
+
+#[test]
+fn renaming_needs_a_key_that_opens_and_keeps_the_value() {
+    let repo = sealed();
+    let keys = repo.keys("prod");
+    repo.ok(&["rename", "db.yaml", "password", "POSTGRES_PASSWORD", "--key", &keys]);
+    assert_eq!(repo.value("db.yaml", &keys, "POSTGRES_PASSWORD").unwrap(), b"correct horse");
+    assert_eq!(repo.value("db.yaml", &keys, "password"), None);
+    let before = repo.read("db.yaml");
+    let said = repo.refused(1, &["rename", "db.yaml", "user", "POSTGRES_PASSWORD", "--key", &keys]);
+    assert!(said.contains("has a value POSTGRES_PASSWORD already"), "{said}");
+    let other = Repo::new();
+    let said =
+        repo.refused(1, &["rename", "db.yaml", "user", "login", "--key", &other.keys("prod")]);
+    assert!(said.contains("none of these keys is here"), "{said}");
+    assert_eq!(repo.read("db.yaml"), before);
+}
+
+#[test]
+fn many_slots_are_told_of_and_compacted() {
+    let repo = sealed();
+    for i in 0..7 {
+        let output = repo.run_with(&["set", "db.yaml", &format!("k{i}")], b"value");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+    let output = repo.run_with(&["set", "db.yaml", "k8"], b"value");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("has 9 slots now") && said.contains("strongroom compact db.yaml --key FILE"),
+        "{said}"
+    );
+    repo.ok(&["compact", "db.yaml", "--key", &repo.keys("prod")]);
+    assert_eq!(repo.read("db.yaml").matches("  - id: s").count(), 1);
+    assert_eq!(repo.value("db.yaml", &repo.keys("prod"), "user").unwrap(), b"anna");
+    assert_eq!(repo.value("db.yaml", &repo.keys("prod"), "k8").unwrap(), b"value");
+}
+
+/// The 65th slot is one too many, and what is there stays.
+#[test]
+fn more_than_64_slots_are_refused() {
+    let repo = sealed();
+    for i in 0..63 {
+        repo.ok_with(&["set", "db.yaml", &format!("k{i}")], b"v");
+    }
+    let before = repo.read("db.yaml");
+    let output = repo.run_with(&["set", "db.yaml", "one-more"], b"v");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("has 64 slots already") && said.contains("compact"), "{said}");
+    assert_eq!(repo.read("db.yaml"), before);
+}
+
+#[test]
+fn two_at_once_both_stay_or_one_is_told() {
+    let repo = sealed();
+    let keys = repo.keys("prod");
+    for round in 0..8 {
+        let names = [format!("left{round}"), format!("right{round}")];
+        let running: Vec<_> =
+            names.iter().map(|name| repo.start(&["set", "db.yaml", name, "--generate"])).collect();
+        let outputs: Vec<_> =
+            running.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        for (name, output) in names.iter().zip(&outputs) {
+            let there = repo.value("db.yaml", &keys, name).is_some();
+            let told = String::from_utf8(output.stderr.clone()).unwrap();
+            assert_eq!(there, output.status.success(), "{told}");
+            assert!(
+                there
+                    || told.contains("was changed meanwhile")
+                        && told.contains("run the command again"),
+                "{told}"
+            );
+        }
+        assert!(outputs.iter().any(|output| output.status.success()));
+    }
+}
+
+#[test]
+fn of_several_objects_one_is_named() {
+    let repo = Repo::new();
+    repo.write(
+        "all.yaml",
+        format!("{}---\n{}", secret("one", &[("k", "1")]), secret("two", &[("k", "2")])),
+    );
+    repo.ok(&["seal", "-i", "all.yaml"]);
+    let before = repo.read("all.yaml");
+    let said = repo.refused(2, &["unset", "all.yaml", "k"]);
+    assert!(said.contains("it has prod/one, prod/two") && said.contains("--object NAME"), "{said}");
+    let said = repo.refused(2, &["unset", "all.yaml", "k", "--object", "three"]);
+    assert!(said.contains("no sealed Secret of this name"), "{said}");
+    repo.ok_with(&["set", "all.yaml", "k", "--object", "prod/two"], b"new");
+    let (first, _) = before.split_once("---\n").unwrap();
+    assert!(repo.read("all.yaml").starts_with(first), "the other document is as it was");
+}
+
+#[test]
+fn files_keep_their_mode_and_links_stay_links() {
+    let repo = sealed();
+    fs::set_permissions(repo.path("db.yaml"), fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("db.yaml", repo.path("link.yaml")).unwrap();
+    repo.ok(&["set", "link.yaml", "k", "--generate"]);
+    assert!(repo.path("link.yaml").symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::metadata(repo.path("db.yaml")).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(repo.value("db.yaml", &repo.keys("prod"), "k").is_some());
+}
+
+#[test]
+fn nothing_of_a_value_is_left_anywhere() {
+    let repo = Repo::new();
+    let value = b"a-value-that-stands-nowhere-else";
+    repo.ok_with(
+        &["seal", "-", "-o", "db.yaml"],
+        secret("db", &[("k", std::str::from_utf8(value).unwrap())]).as_bytes(),
+    );
+    repo.ok_with(&["set", "db.yaml", "l"], value);
+    repo.ok(&["rename", "db.yaml", "l", "m", "--key", &repo.keys("prod")]);
+    let base64 = data_encoding::BASE64.encode(value);
+    for needle in [&value[..], base64.as_bytes()] {
+        assert_eq!(found_below(&repo.beside(""), needle), Vec::<std::path::PathBuf>::new());
+    }
+}

@@ -1,0 +1,11 @@
+//! Secrets in git, as somebody at a shell seals, changes and opens them.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to end it")]
+
+mod change;
+mod keys;
+mod killed;
+mod quiet;
+mod recover;
+mod repo;
+mod seal;

@@ -1,0 +1,111 @@
+//! On the day that everything else is lost.
+
+use std::fs;
+
+use crate::repo::{Repo, secret};
+
+/// Two clusters, an escrow key, files in folders; then only the files and the printed text are left.
+fn lost() -> (Repo, String) {
+    let repo = Repo::new();
+    repo.new_cluster("dev");
+    let printed = repo.ok(&["escrow", "new"]);
+    let text = printed.lines().last().unwrap().to_owned();
+    for (folder, cluster, name) in
+        [("a", "prod", "db"), ("a/b", "dev", "web"), ("c", "prod", "queue")]
+    {
+        let file = format!("{folder}/{name}.yaml");
+        repo.write(&file, secret(name, &[("password", &format!("of {name}"))]));
+        repo.ok(&["seal", "-i", &file, "--cluster", cluster]);
+    }
+    repo.write("a/other.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
+    fs::remove_dir_all(repo.path(".strongroom")).unwrap();
+    fs::remove_dir_all(repo.beside("prod")).unwrap();
+    fs::remove_dir_all(repo.beside("dev")).unwrap();
+    fs::remove_dir_all(repo.beside("home")).unwrap();
+    fs::create_dir(repo.beside("home")).unwrap();
+    (repo, text)
+}
+
+#[test]
+fn everything_opens_with_the_printed_text_and_its_slips() {
+    let (repo, text) = lost();
+    let slips = [
+        text.clone(),
+        text.to_lowercase(),
+        text.replace('-', " "),
+        text.replace('-', ""),
+        text.replace('0', "O").replace('1', "l"),
+        text.replace('0', "o").replace('1', "I"),
+    ];
+    for typed in slips {
+        let opened = repo.ok_with(
+            &["recover", ".", "--key", "-"],
+            format!("# from the safe\n  {typed}  \n").as_bytes(),
+        );
+        for name in ["db", "web", "queue"] {
+            let value = data_encoding::BASE64.encode(format!("of {name}").as_bytes());
+            assert!(
+                opened.contains(&format!("name: {name}\n"))
+                    && opened.contains(&format!("password: {value}\n")),
+                "{opened}"
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_text_is_told_by_its_checksum() {
+    let (repo, text) = lost();
+    let first = text.chars().next().unwrap();
+    let wrong = text.replacen(first, if first == '2' { "3" } else { "2" }, 1);
+    let output = repo.run_with(&["recover", ".", "--key", "-"], wrong.as_bytes());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("the checksum differs"), "{said}");
+    let output =
+        repo.run_with(&["recover", ".", "--key", "-"], text.replacen(first, "U", 1).as_bytes());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("character 1 is none of"), "{said}");
+    assert!(!said.contains(&text[5..]), "the rest of the key is not repeated");
+}
+
+#[test]
+fn one_file_that_does_not_open_keeps_no_other_shut() {
+    let (repo, text) = lost();
+    repo.write("a/db.yaml", repo.read("a/db.yaml").replace("name: db\n", "name: other\n"));
+    let output = repo.run_with(&["recover", ".", "--key", "-", "--check"], text.as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "prod/web opens\nprod/queue opens\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("a/db.yaml:1:1: prod/other does not open"), "{said}");
+    assert!(said.contains("it was sealed for name \"db\", and has \"other\""), "{said}");
+    assert!(said.contains("2 Secrets opened, 1 files did not"), "{said}");
+}
+
+#[test]
+fn folder_gets_one_file_a_secret_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (repo, text) = lost();
+    let to = repo.beside("recovered");
+    let printed = repo
+        .ok_with(&["recover", ".", "--key", "-", "--to", to.to_str().unwrap()], text.as_bytes());
+    assert_eq!(printed.lines().count(), 3);
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o700);
+    for line in printed.lines() {
+        assert_eq!(fs::metadata(line).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let output = repo
+        .run_with(&["recover", ".", "--key", "-", "--to", to.to_str().unwrap()], text.as_bytes());
+    assert_eq!(output.status.code(), Some(1), "a folder that is there is not written into");
+}
+
+#[test]
+fn second_escrow_key_is_asked_for_by_name() {
+    let repo = Repo::new();
+    repo.ok(&["escrow", "new"]);
+    let before = repo.read(".strongroom/escrow.yaml");
+    let said = repo.refused(1, &["escrow", "new"]);
+    assert!(said.contains("already") && said.contains("--replace"), "{said}");
+    assert_eq!(repo.read(".strongroom/escrow.yaml"), before);
+    repo.ok(&["escrow", "new", "--replace"]);
+    assert_ne!(repo.read(".strongroom/escrow.yaml"), before);
+}
