@@ -6,14 +6,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use envelope::{
-    Context, KeyId, KeyMaterial, Purpose, RootId, WrappedKey, bundle::State as VersionState,
+    Bundle, Context, KeyId, KeyMaterial, Purpose, RootId, WrappedKey, bundle::State as VersionState,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, timeout};
 
+use super::ControlError;
 use crate::{
     ledger::State,
-    root::{RootKey, Roots},
+    root::{RootKey, Roots, UnwrapError},
 };
 
 /// Longest that one root may take for one key.
@@ -188,6 +189,41 @@ pub(super) async fn opened_without(
     let work: Vec<_> = keys.map(|key| key.owned().open_without(root, roots.clone())).collect();
     let opened: Vec<_> = stream::iter(work).buffered(AT_ONCE).collect().await;
     opened.into_iter().flatten().collect()
+}
+
+/// Whether the roots open every key of `state` that is to be opened. What is under all roots that it was under in `served` opens
+/// as it did; the others are tried: that a wrap names a root says nothing of what that root answers here.
+pub(super) async fn open_all(
+    state: &State,
+    served: Option<&Bundle>,
+    roots: &Roots,
+) -> Result<(), ControlError> {
+    let mut known: BTreeMap<&KeyId, &[WrappedKey]> = BTreeMap::new();
+    if let Some(served) = served {
+        let opened = served.versions().iter().filter(|version| version.state.opens());
+        known.extend(opened.map(|version| (&version.id, version.wraps.as_slice())));
+        known.insert(&served.ledger().id, &served.ledger().wraps);
+    }
+    let to_open = wrapped(state).filter(|key| key.state.is_none_or(VersionState::opens));
+    let to_try = to_open.filter(|key| {
+        let known = known.get(key.id);
+        known.is_none_or(|known| !known.iter().all(|wrap| key.wraps.contains(wrap)))
+    });
+    let tries: Vec<_> = to_try.map(|key| try_open(key.owned(), roots.clone())).collect();
+    let tried = stream::iter(tries).buffer_unordered(AT_ONCE).try_collect::<()>().await;
+    tried.map_err(|(key, source)| ControlError::Closed {
+        generation: state.head.generation,
+        key,
+        source,
+    })
+}
+
+async fn try_open(Key { id, wraps }: Key, roots: Roots) -> Result<(), (KeyId, UnwrapError)> {
+    let context = Context { purpose: Purpose::Key, key_id: &id };
+    match roots.unwrap(&wraps, context).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err((id, error)),
+    }
 }
 
 async fn ask(root: &dyn RootKey, wrap: &WrappedKey, id: &KeyId) -> Result<KeyMaterial, String> {

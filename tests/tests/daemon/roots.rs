@@ -260,7 +260,7 @@ fn a_node_that_lacks_the_new_root_key_keeps_what_it_has_until_it_has_it() -> Res
             }
             until("it says which root key it lacks", SOON, async || {
                 let (status, said) = beside.daemon.admin("/readyz").await?;
-                let named = said.contains(&format!("under root key {new_id}"));
+                let named = said.contains(&format!("is wrapped under {new_id}"));
                 Ok(if status == 200 && named { Look::Done(()) } else { Look::NotYet(said) })
             })
             .await?;
