@@ -325,6 +325,21 @@ async fn node_keeps_the_bundle_that_it_opens_until_its_other_root_opens_the_next
     }
 }
 
+/// A third root that hangs: every key would wait for it.
+#[tokio::test]
+async fn root_that_hangs_does_not_hold_up_the_removal_of_another() {
+    let (old, hangs, new) = (FakeRoot::make(), FakeRoot::make(), FakeRoot::make());
+    let mut versions = vec![VersionState::Deactivated; 69];
+    versions.push(VersionState::Active);
+    let place = Place::new(&old, &versions).await;
+    place.with(&[&old, &hangs, &new]).rewrap("ann", false).await.unwrap();
+    let controller = place.with(&[&hangs, &new]);
+    controller.state().await.unwrap();
+    hangs.hangs(true);
+    let removed = controller.remove_root("ann", old.id(), "moved".into());
+    timeout(Duration::from_secs(10), removed).await.unwrap().unwrap();
+}
+
 /// As a corrupted proxy before it would make it.
 #[tokio::test]
 async fn root_that_opens_to_another_key_is_found_out_and_is_wrapped_under_by_nothing() {

@@ -74,26 +74,17 @@ impl Key {
         self.wraps.iter().find(|wrap| wrap.root() == root)
     }
 
-    /// By the first of `roots` that opens it, but for `not`.
+    /// By any of `roots` but `not`: none that hangs holds it up.
     async fn open(
         &self,
         roots: &Roots,
         not: Option<RootId>,
-    ) -> Result<(KeyMaterial, RootId), String> {
-        let mut failed = Vec::new();
-        for root in roots.iter() {
-            let Some(wrap) = self.under(root.id()).filter(|wrap| Some(wrap.root()) != not) else {
-                continue;
-            };
-            match ask(&**root, wrap, &self.id).await {
-                Ok(key) => return Ok((key, root.id())),
-                Err(why) => failed.push(why),
-            }
-        }
-        if failed.is_empty() {
-            failed.push(format!("no root key that is open here wraps {}", self.id));
-        }
-        Err(failed.join("; "))
+    ) -> Result<(KeyMaterial, RootId), UnwrapError> {
+        let context = Context { purpose: Purpose::Key, key_id: &self.id };
+        let wraps: Vec<_> =
+            self.wraps.iter().filter(|wrap| Some(wrap.root()) != not).cloned().collect();
+        let (key, wrap) = roots.unwrap(&wraps, context).await?;
+        Ok((key, wrap.root()))
     }
 
     /// The wraps that it lacks, of every root that is open; and what went wrong.
@@ -101,7 +92,7 @@ impl Key {
         let (mut made, mut failed) = (Vec::new(), Vec::new());
         if roots.iter().any(|root| self.under(root.id()).is_none()) {
             match self.open(&roots, None).await {
-                Err(why) => failed.push(why),
+                Err(why) => failed.push(why.to_string()),
                 Ok((key, _)) => {
                     for root in roots.iter() {
                         if self.under(root.id()).is_some() {
@@ -116,6 +107,13 @@ impl Key {
             }
         }
         (self.id, made, failed)
+    }
+
+    async fn try_open(self, roots: Roots) -> Result<(), (KeyId, UnwrapError)> {
+        match self.open(&roots, None).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err((self.id, error)),
+        }
     }
 
     async fn open_without(self, root: RootId, roots: Roots) -> Option<(KeyId, RootId)> {
@@ -209,21 +207,13 @@ pub(super) async fn open_all(
         let known = known.get(key.id);
         known.is_none_or(|known| !known.iter().all(|wrap| key.wraps.contains(wrap)))
     });
-    let tries: Vec<_> = to_try.map(|key| try_open(key.owned(), roots.clone())).collect();
+    let tries: Vec<_> = to_try.map(|key| key.owned().try_open(roots.clone())).collect();
     let tried = stream::iter(tries).buffer_unordered(AT_ONCE).try_collect::<()>().await;
     tried.map_err(|(key, source)| ControlError::Closed {
         generation: state.head.generation,
         key,
         source,
     })
-}
-
-async fn try_open(Key { id, wraps }: Key, roots: Roots) -> Result<(), (KeyId, UnwrapError)> {
-    let context = Context { purpose: Purpose::Key, key_id: &id };
-    match roots.unwrap(&wraps, context).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err((id, error)),
-    }
 }
 
 async fn ask(root: &dyn RootKey, wrap: &WrappedKey, id: &KeyId) -> Result<KeyMaterial, String> {
