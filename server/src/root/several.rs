@@ -143,7 +143,7 @@ impl Roots {
         self.hanging.notified().await;
     }
 
-    /// `key` under every root that is open, ascending by root id, as a bundle has it.
+    /// `key` under every root that is open, ascending by root id, as a bundle has it. Each has opened it again.
     ///
     /// # Errors
     /// That of the first root, in the configured order, that does not wrap.
@@ -152,10 +152,21 @@ impl Roots {
         key: &KeyMaterial,
         context: Context<'_>,
     ) -> Result<Vec<WrappedKey>, RootError> {
-        let wraps = join_all(self.members().map(|member| member.wrap(key, context))).await;
+        let wraps = self.wrap_under(|_| true, key, context).await;
         let mut wraps = wraps.into_iter().collect::<Result<Vec<_>, _>>()?;
         wraps.sort_by_key(WrappedKey::root);
         Ok(wraps)
+    }
+
+    /// The same for some roots, in the configured order, with what went wrong at each.
+    pub async fn wrap_under(
+        &self,
+        which: impl Fn(RootId) -> bool,
+        key: &KeyMaterial,
+        context: Context<'_>,
+    ) -> Vec<Result<WrappedKey, RootError>> {
+        let members = self.members().filter(|member| which(member.id()));
+        join_all(members.map(|member| member.wrap(key, context))).await
     }
 
     /// The key that `context` names, out of one of its wraps: by the preferred root, and by the next that has a wrap of its
