@@ -90,17 +90,16 @@ impl Key {
     /// The wraps that it lacks, of every root that is open; and what went wrong.
     async fn make_lacking(self, roots: Roots) -> (KeyId, Vec<WrappedKey>, Vec<String>) {
         let (mut made, mut failed) = (Vec::new(), Vec::new());
-        if roots.iter().any(|root| self.under(root.id()).is_none()) {
+        let lacks = |root| self.under(root).is_none();
+        if roots.iter().any(|root| lacks(root.id())) {
+            let context = Context { purpose: Purpose::Key, key_id: &self.id };
             match self.open(&roots, None).await {
                 Err(why) => failed.push(why.to_string()),
                 Ok((key, _)) => {
-                    for root in roots.iter() {
-                        if self.under(root.id()).is_some() {
-                            continue;
-                        }
-                        match wrap(&**root, &key, &self.id).await {
+                    for wrap in roots.wrap_under(lacks, &key, context).await {
+                        match wrap {
                             Ok(wrap) => made.push(wrap),
-                            Err(why) => failed.push(why),
+                            Err(why) => failed.push(why.to_string()),
                         }
                     }
                 }
@@ -226,19 +225,6 @@ async fn ask(root: &dyn RootKey, wrap: &WrappedKey, id: &KeyId) -> Result<KeyMat
         Ok(opened) if opened == *id => Ok(key),
         _ => Err(format!("root key {} opened it to another key than {id}", root.id())),
     }
-}
-
-async fn wrap(root: &dyn RootKey, key: &KeyMaterial, id: &KeyId) -> Result<WrappedKey, String> {
-    let context = Context { purpose: Purpose::Key, key_id: id };
-    let wrap = timeout(PATIENCE, root.wrap(key, context))
-        .await
-        .map_err(|_| slow(root))?
-        .map_err(|error| error.to_string())?;
-    if wrap.root() != root.id() {
-        return Err(format!("root key {} made a wrap that names another", root.id()));
-    }
-    ask(root, &wrap, id).await?;
-    Ok(wrap)
 }
 
 fn slow(root: &dyn RootKey) -> String {
