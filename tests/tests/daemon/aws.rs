@@ -510,6 +510,23 @@ fn alias_that_points_elsewhere_is_told_and_not_followed() -> Result<()> {
 }
 
 /// `--log trace` prints what the libraries have to say, but not what they were given to carry, whatever the environment asks for.
+/// An alias and its key are of one account; what stands between may know another by the same name.
+#[test]
+fn alias_of_one_account_is_not_pinned_to_a_key_of_another() -> Result<()> {
+    testbed::run(async {
+        let place = Place::bare().await?;
+        let named = json!({ "AliasName": "alias/strongroom", "TargetKeyId": place.arn });
+        place.moto.ask(REGION, "CreateAlias", &named).await?;
+        let alias = format!("arn:aws:kms:{REGION}:999999999999:alias/strongroom");
+        place.daemon.root_in_aws(&alias, &place.endpoint)?;
+        let config = place.daemon.config().display().to_string();
+        let made = place.daemon.run(&["init", "--config", &config, "--first-version", "1"])?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(!made.status.success() && said.contains("another account"), "{said}");
+        Ok(())
+    })
+}
+
 #[test]
 fn no_log_filter_shows_what_goes_to_aws() -> Result<()> {
     testbed::run(async {
