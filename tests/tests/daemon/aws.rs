@@ -289,6 +289,39 @@ fn key_that_came_from_aws_is_in_memory_once() -> Result<()> {
     })
 }
 
+/// It went there in base64, and came back once to be compared.
+#[test]
+fn key_that_was_wrapped_by_aws_is_in_memory_once() -> Result<()> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    testbed::run(async {
+        let mut place = Place::bare().await?;
+        place.daemon.second_root_in_aws(&place.arn, &place.endpoint)?;
+        place.daemon.rotate_alone("1s")?;
+        place.init()?;
+        place.daemon.start().await?;
+        until("the rotation ends", 2 * SOON, async || {
+            let begun = place.daemon.strongroom(&["rotate", "start", "--reason", "a test"])?;
+            let key_id = place.daemon.plugin()?.status().await?.key_id;
+            Ok(if key_id.starts_with("etcd/v2/") {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{key_id} {begun:?}"))
+            })
+        })
+        .await?;
+        let version = *Holder::of(&place.daemon)?.unwrapped()?[1].expose_secret();
+        let id = place.daemon.id().context("it runs")?;
+        until("nothing is left in buffers", SOON, async || {
+            let image = Image::of(id)?;
+            let found = [version.to_vec(), STANDARD.encode(version)[..42].into()]
+                .map(|needle| image.count(&needle));
+            Ok(if found == [1, 0] { Look::Done(()) } else { Look::NotYet(format!("{found:?}")) })
+        })
+        .await
+    })
+}
+
 /// As they are found on a machine, a pod and a shell: by the SDK's own chain.
 #[test]
 fn credentials_come_from_wherever_the_sdk_finds_them() -> Result<()> {
