@@ -153,8 +153,10 @@ fn ledger_code(error: &LedgerError) -> u8 {
 fn control_code(error: &ControlError) -> u8 {
     match error {
         ControlError::Ledger(error) => ledger_code(error),
-        ControlError::Unwrap(UnwrapError::OtherRoot { .. }) => 22,
-        ControlError::Unwrap(_) | ControlError::Root(_) | ControlError::RootAway(_) => 23,
+        ControlError::Unwrap(error) | ControlError::Closed { source: error, .. } => {
+            if matches!(error, UnwrapError::OtherRoot { .. }) { 22 } else { 23 }
+        }
+        ControlError::Root(_) | ControlError::RootAway(_) => 23,
         _ => 52,
     }
 }

@@ -158,6 +158,7 @@ pub async fn join(config: &Config, roots: &Roots) -> Result<bool, InitError> {
     if generation < known {
         return Err(ControlError::from(NoSuccessor::Older { generation, known }).into());
     }
+    controller.opens(&state).await?;
     let bundle = store.bundle_path();
     make_folder(bundle.parent())?;
     store

@@ -9,6 +9,7 @@ mod aws;
 mod circuit;
 mod local;
 mod member;
+mod opening;
 mod patience;
 mod several;
 

@@ -9,7 +9,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use envelope::{KeyMaterial, RootId, SystemRandom, WrappedKey, bundle::State as VersionState};
+use envelope::{KeyMaterial, SystemRandom};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -22,7 +22,7 @@ use crate::{
     keyring::{Snapshot, Store},
     ledger::{self, ClusterId, LedgerError, ReportRow, State},
     metrics::{Metrics, Sync},
-    rotation::{Act, Control as _, ControlError, Controller, wrapped},
+    rotation::{Act, Control as _, ControlError, Controller},
 };
 
 /// What makes the sync correct; everything else only wakes it.
@@ -137,7 +137,13 @@ impl Syncer {
         if generation <= served() {
             return Ok(());
         }
-        self.opens_here(state)?;
+        // One that no root of this node opens would be its last after a restart.
+        self.controller.opens(state).await.map_err(|error| {
+            format!(
+                "{error}. This node keeps the keys that it has. Where the ledger was restored from an old backup: strongroom \
+                 ledger adopt, on this node"
+            )
+        })?;
         let bytes = state.bundle.bytes.clone();
         let store = self.store.clone();
         store.replace(bytes).await.map_err(|error| error.to_string())?;
@@ -151,26 +157,6 @@ impl Syncer {
         // What keeps it from being served is told by the reload.
         timeout(RELOAD, reloaded).await.map_err(|_| {
             format!("bundle generation {generation} was taken over from the ledger, and is not served yet")
-        })
-    }
-
-    /// A bundle that no root of this node opens would be its last after a restart: it keeps the one it has.
-    fn opens_here(&self, state: &State) -> Result<(), String> {
-        let roots: Vec<_> = self.controller.roots().iter().map(|root| root.id()).collect();
-        let needed = wrapped(state).filter(|key| key.state.is_none_or(VersionState::opens));
-        let mut closed = needed.filter(|key| !roots.iter().any(|root| key.is_under(*root)));
-        closed.next().map_or(Ok(()), |key| {
-            let ids = |roots: &[RootId]| {
-                roots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            };
-            let under: Vec<_> = key.wraps.iter().map(WrappedKey::root).collect();
-            Err(format!(
-                "generation {} of the ledger has {} under root key {}, and this node has {} open: it keeps the keys that it has. Configure                  one of those in [[roots]] of this node and restart strongroomd; or, where the ledger was restored from an old backup: strongroom ledger adopt, on this node",
-                state.head.generation,
-                key.id,
-                ids(&under),
-                ids(&roots)
-            ))
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use envelope::AwsKeyArn;
 use strongroomd::{
     authority::{Identity, Permission},
     config::{AwsKey, Config, Root},
@@ -161,6 +162,20 @@ fn key_of_aws_is_named_by_its_arn_or_an_alias_in_a_region() {
     let by_alias_arn = aws("key = \"arn:aws-cn:kms:cn-north-1:111122223333:alias/strongroom\"");
     assert_eq!(by_alias_arn.key.region(), "cn-north-1");
     assert!(matches!(by_alias_arn.key, AwsKey::Alias { .. }));
+    for (place, by_name, by_arn) in [
+        ("aws-cn:kms:cn-north-1:111122223333", false, true),
+        ("aws-cn:kms:cn-north-1:999999999999", false, false),
+        ("aws-cn:kms:cn-northwest-1:111122223333", false, false),
+        ("aws:kms:cn-north-1:111122223333", false, false),
+        ("aws-us-gov:kms:us-gov-west-1:999999999999", true, false),
+    ] {
+        let arn = AwsKeyArn::parse(&format!("arn:{place}:key/1234abcd")).unwrap();
+        assert_eq!(
+            (by_alias.key.may_be(&arn), by_alias_arn.key.may_be(&arn)),
+            (by_name, by_arn),
+            "{place}"
+        );
+    }
     for endpoint in ["https://vpce-1.kms.eu-central-1.vpce.amazonaws.com", "http://127.0.0.1:4566"]
     {
         let settings =

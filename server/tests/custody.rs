@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use envelope::{
     Bundle, Context, KeyId, KeyMaterial, LedgerKey, LocalRoot, Purpose, RingName, SystemRandom,
@@ -13,12 +13,16 @@ use envelope::{
 use fake_root::FakeRoot;
 use strongroomd::{
     clock::SystemClock,
-    keyring::{Keyring, Snapshot},
+    health::Health,
+    keyring::{Keyring, Snapshot, Store},
     ledger::{ClusterId, Dump, Entry, Ledger, SqliteLedger, State},
+    metrics::Metrics,
     root::{RootKey, Roots},
     rotation::{Act, Control, ControlError, Controller, adopt, wrapped},
+    sync::Syncer,
 };
 use tempfile::TempDir;
+use tokio::{task::yield_now, time::timeout};
 
 #[path = "support/fake_root.rs"]
 #[expect(dead_code, reason = "these roots neither hang nor count")]
@@ -146,7 +150,7 @@ async fn many_keys_are_wrapped_in_parts_and_what_was_broken_off_goes_on() {
             tokio::select! {
                 biased;
                 done = &mut work => panic!("it was not broken off: {done:?}"),
-                () = tokio::task::yield_now() => parts = records(&place, "key.rewrapped").await,
+                () = yield_now() => parts = records(&place, "key.rewrapped").await,
             }
         }
         assert!(parts < 70, "it was not broken off");
@@ -248,6 +252,108 @@ async fn root_is_not_removed_before_every_member_serves_what_the_ledger_has() {
     assert!(opens_all(&place, &old).await);
 }
 
+/// A node that serves the newest bundle with `roots`, and follows the ledger.
+struct Node {
+    _folder: TempDir,
+    keyring: Arc<Keyring>,
+    health: Arc<Health>,
+    syncer: Syncer,
+}
+
+impl Node {
+    async fn serving(place: &Place, roots: &Roots) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = RingName::parse("etcd").unwrap();
+        let state = place.with_roots(roots.clone()).state().await.unwrap();
+        let store = Store::new(folder.path(), ring.clone());
+        store.create(&state.bundle.bytes).unwrap();
+        let (keyring, health) = (Arc::new(Keyring::default()), Arc::new(Health::default()));
+        let snapshot = store.load(roots).await.unwrap();
+        keyring.publish(snapshot, store.bundle_path()).unwrap();
+        let controller = Controller::new(ring, roots.clone(), Arc::clone(&keyring));
+        let controller = controller.ready(CLUSTER).await.unwrap();
+        controller.connect(Arc::clone(&place.ledger));
+        let syncer = Syncer {
+            controller: Arc::new(controller),
+            store,
+            replica: "cp-1".into(),
+            reload: Arc::default(),
+            health: Arc::clone(&health),
+            metrics: Arc::new(Metrics::new()),
+            joined: true,
+            trouble: None,
+        };
+        Self { _folder: folder, keyring, health, syncer }
+    }
+}
+
+/// The other root is configured on the node, and refuses it there: that it is named by a wrap opens nothing.
+#[tokio::test]
+async fn node_keeps_the_bundle_that_it_opens_until_its_other_root_opens_the_next() {
+    let material = KeyMaterial::make(&SystemRandom).unwrap();
+    let (old, new, new_here) = (FakeRoot::make(), FakeRoot::of(&material), FakeRoot::of(&material));
+    let place = Place::new(&old, &ALL).await;
+    place.with(&[&old, &new]).rewrap("ann", false).await.unwrap();
+    new_here.away(true);
+    let roots = Roots::of(vec![Arc::clone(&old) as _, Arc::clone(&new_here) as _]);
+    let node = Node::serving(&place, &roots).await;
+    place.with(&[&new]).remove_root("ann", old.id(), "moved".into()).await.unwrap();
+
+    let Node { _folder, keyring, health, syncer } = node;
+    let store = syncer.store.clone();
+    let looks = async {
+        while health.troubles().is_empty() {
+            yield_now().await;
+        }
+        let trouble = health.troubles().swap_remove(0);
+        // As after a restart.
+        let kept = store.load(&roots).await;
+        assert!(kept.is_ok(), "what it had is lost: {trouble}");
+        assert!(trouble.contains("keeps the keys that it has"), "{trouble}");
+        new_here.away(false);
+        // Which makes it look at once.
+        keyring.publish(kept.unwrap(), store.bundle_path()).unwrap();
+        while store.load(&roots).await.unwrap().generation() < 3 {
+            yield_now().await;
+        }
+    };
+    tokio::select! {
+        never = syncer.run() => match never {},
+        looked = timeout(Duration::from_secs(30), looks) => {
+            assert!(looked.is_ok(), "{:?}", health.troubles());
+        }
+    }
+}
+
+/// A third root that hangs: every key would wait for it.
+#[tokio::test]
+async fn root_that_hangs_does_not_hold_up_the_removal_of_another() {
+    let (old, hangs, new) = (FakeRoot::make(), FakeRoot::make(), FakeRoot::make());
+    let mut versions = vec![VersionState::Deactivated; 69];
+    versions.push(VersionState::Active);
+    let place = Place::new(&old, &versions).await;
+    place.with(&[&old, &hangs, &new]).rewrap("ann", false).await.unwrap();
+    let controller = place.with(&[&hangs, &new]);
+    controller.state().await.unwrap();
+    hangs.hangs(true);
+    let removed = controller.remove_root("ann", old.id(), "moved".into());
+    timeout(Duration::from_secs(10), removed).await.unwrap().unwrap();
+}
+
+/// Longer than an admin call may take, the same keys would be tried first every time, and the last ones never.
+#[tokio::test]
+async fn root_that_hangs_does_not_keep_keys_from_coming_under_another() {
+    let (old, hangs, new) = (FakeRoot::make(), FakeRoot::make(), FakeRoot::make());
+    let mut versions = vec![VersionState::Deactivated; 99];
+    versions.push(VersionState::Active);
+    let place = Place::new(&old, &versions).await;
+    hangs.hangs(true);
+    let all = place.with(&[&old, &hangs, &new]);
+    let done = timeout(Duration::from_secs(20), all.rewrap("ann", false)).await.unwrap().unwrap();
+    assert_eq!((done.made.len(), done.failed.len()), (101, 101));
+    assert!(opens_all(&place, &new).await);
+}
+
 /// As a corrupted proxy before it would make it.
 #[tokio::test]
 async fn root_that_opens_to_another_key_is_found_out_and_is_wrapped_under_by_nothing() {
@@ -258,7 +364,7 @@ async fn root_that_opens_to_another_key_is_found_out_and_is_wrapped_under_by_not
     let done = both.rewrap("ann", false).await.unwrap();
     assert!(done.made.is_empty(), "{:?}", done.made);
     assert_eq!(done.failed.len(), 4);
-    assert!(done.failed.iter().all(|(_, why)| why.contains("to another key")), "{:?}", done.failed);
+    assert!(done.failed.iter().all(|(_, why)| why.contains("another key")), "{:?}", done.failed);
 
     new.lies(false);
     both.rewrap("ann", false).await.unwrap();

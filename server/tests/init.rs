@@ -2,17 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc};
 
-use envelope::{Accepted, KeyId};
+use envelope::{
+    Accepted, Context, KeyId, Purpose, RingName, SystemRandom, bundle::WrappedLedgerKey,
+};
 use strongroomd::{
     clock::SystemClock,
     config::Config,
     init::{self, NodeOutcome, Outcome},
-    root::Roots,
+    ledger,
+    root::{LocalFile, Roots},
+    rotation::{Act, Control as _, Controller},
 };
 
 fn config(dir: &Path, roots: &[&str]) -> Config {
+    Config::parse(&text(dir, roots)).unwrap()
+}
+
+fn text(dir: &Path, roots: &[&str]) -> String {
     let mut text = format!(
         "[kms]\nsocket = {:?}\n[bundle]\ndir = {:?}\n",
         dir.join("kms.sock"),
@@ -21,7 +29,43 @@ fn config(dir: &Path, roots: &[&str]) -> Config {
     for name in roots {
         text += &format!("[[roots]]\nkind = \"local\"\nfile = {:?}\n", dir.join(name));
     }
-    Config::parse(&text).unwrap()
+    text
+}
+
+/// It would find the same bundle at every later start, whatever the ledger has by then.
+#[tokio::test]
+async fn node_joins_with_no_bundle_that_it_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |roots: &[&str]| {
+        let ledger = format!("[ledger]\nfile = {:?}\n", folder.path().join("ledger.db"));
+        Config::parse(&(text(folder.path(), roots) + &ledger)).unwrap()
+    };
+    let (first, second) = (with(&["a.key"]), with(&["b.key"]));
+    init::init(&first, None, &SystemClock).await.unwrap();
+    LocalFile::create(&folder.path().join("b.key"), &SystemRandom).unwrap();
+    fs::remove_file(folder.path().join("bundle/etcd.bundle")).unwrap();
+
+    // The ledger key is under its root key already, and the version is not.
+    let both = Roots::open(&with(&["a.key", "b.key"]).roots).await.unwrap();
+    let own = Roots::open(&second.roots).await.unwrap();
+    let controller =
+        Controller::new(RingName::parse("etcd").unwrap(), both.clone(), Arc::default());
+    let cluster = ledger::cluster(&first).unwrap().unwrap();
+    let database = first.ledger.unwrap().database;
+    controller.connect(ledger::connect(&database, cluster).await.unwrap());
+    let WrappedLedgerKey { id, wraps } =
+        controller.state().await.unwrap().cluster.ledger_key.clone();
+    let context = Context { purpose: Purpose::Key, key_id: &id };
+    let (key, _) = both.unwrap(&wraps, context).await.unwrap();
+    let made = own.wrap(&key, context).await.unwrap();
+    let rewrap = Act::Rewrap { made: [(id.clone(), made)].into() };
+    controller.act("ann", rewrap).await.unwrap();
+
+    let refused = init::join(&second, &own).await.unwrap_err().to_string();
+    assert!(refused.contains("etcd/v1/") && refused.contains("wrong root key"), "{refused}");
+    assert!(!folder.path().join("bundle/etcd.bundle").exists());
+    controller.rewrap("ann", false).await.unwrap();
+    assert!(init::join(&second, &own).await.unwrap());
 }
 
 /// docs/operations.md, "the bundle, everywhere": init --first-version N, and what is stored opens. `etcd.accepted` is not

@@ -286,7 +286,7 @@ async fn key_is_wrapped_under_all_roots_at_once_or_not_at_all() {
     let wrapped = Wrapped::under(&[], 1);
     let began = Instant::now();
     let wraps = roots.wrap(&wrapped.key, wrapped.context()).await.unwrap();
-    assert_eq!(began.elapsed(), Duration::from_millis(100));
+    assert_eq!(began.elapsed(), Duration::from_millis(200), "wrapped, and opened again");
     let mut expected = [a.id(), b.id()];
     expected.sort();
     assert_eq!(wraps.iter().map(WrappedKey::root).collect::<Vec<_>>(), expected);
@@ -294,6 +294,17 @@ async fn key_is_wrapped_under_all_roots_at_once_or_not_at_all() {
     b.away(true);
     let error = roots.wrap(&wrapped.key, wrapped.context()).await.unwrap_err();
     assert_eq!(error.kind, RootErrorKind::Unavailable);
+}
+
+/// Nobody would ask a root that is not the first before it is the last.
+#[tokio::test]
+async fn wrap_that_its_root_does_not_open_again_is_not_made() {
+    let (_, b, roots) = two();
+    b.lies(true);
+    let wrapped = Wrapped::under(&[], 1);
+    let error = roots.wrap(&wrapped.key, wrapped.context()).await.unwrap_err();
+    assert_eq!(error.kind, RootErrorKind::Corrupt);
+    assert!(error.message.contains("another key for etcd/v1/"), "{error}");
 }
 
 /// A bundle of 50 versions, with the ledger key, under `root`.

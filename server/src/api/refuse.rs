@@ -26,6 +26,7 @@ pub(super) fn refuse(error: &ControlError) -> Status {
         // Time, and whoever looks after the root.
         ControlError::Root(_)
         | ControlError::Unwrap(_)
+        | ControlError::Closed { .. }
         | ControlError::RootAway(_)
         | ControlError::Random(_)
         | ControlError::Starting(_) => Code::Unavailable,

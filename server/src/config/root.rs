@@ -71,6 +71,20 @@ impl AwsKey {
             Self::Alias { region, .. } => region,
         }
     }
+
+    /// Whether it may name this key: an alias stands for a key of its own region, and of its own account where it says one.
+    #[must_use]
+    pub fn may_be(&self, arn: &AwsKeyArn) -> bool {
+        match self {
+            Self::Arn(own) => own == arn,
+            Self::Alias { alias, region } => {
+                let place = alias.split_once(":alias/").map(|(place, _)| place);
+                let fits =
+                    |place| arn.as_str().split_once(":key/").is_some_and(|(of, _)| of == place);
+                arn.region() == region && place.is_none_or(fits)
+            }
+        }
+    }
 }
 
 /// As it is written. (An enum with a tag would lose the lines of what is inside.)

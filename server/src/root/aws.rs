@@ -61,8 +61,10 @@ impl AwsKms {
                 };
                 let metadata = describe(&client, alias).await.map_err(failed)?;
                 let arn = arn_of(&metadata).map_err(failed)?;
-                if arn.region() != configured.key.region() {
-                    return Err(failed(nothing_said()).into());
+                if !configured.key.may_be(&arn) {
+                    let message = "the alias stands for a key of another account or region than its own: look at what stands between \
+                                   (proxy, endpoint)";
+                    return Err(failed(Refusal::new(RootErrorKind::Corrupt, message)).into());
                 }
                 pin.write(&arn).await?;
                 info!(alias, key = %arn, pin = %pin.path().display(), "an alias was pinned to its key");

@@ -2,6 +2,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ pub struct LocalFile {
     path: PathBuf,
     id: RootId,
     /// A load asks for all versions at once; it needs no thread for each of them.
-    readers: Semaphore,
+    readers: Arc<Semaphore>,
 }
 
 const MAX_READERS: usize = 4;
@@ -44,13 +45,13 @@ impl LocalFile {
     /// # Errors
     /// [`FileError`].
     pub async fn open(path: &Path) -> Result<Self, FileError> {
-        let id = read_apart(path).await?.id();
-        Ok(Self { path: path.into(), id, readers: Semaphore::new(MAX_READERS) })
+        let readers = Arc::new(Semaphore::new(MAX_READERS));
+        let id = apart(&readers, path, read).await?.id();
+        Ok(Self { path: path.into(), id, readers })
     }
 
     async fn read(&self) -> Result<LocalRoot, RootError> {
-        let _reader = self.readers.acquire().await;
-        let root = read_apart(&self.path).await.map_err(|error| {
+        let root = apart(&self.readers, &self.path, read).await.map_err(|error| {
             let kind = match error {
                 FileError::Missing { .. } | FileError::Io { .. } => RootErrorKind::Unavailable,
                 _ => RootErrorKind::Denied,
@@ -109,12 +110,21 @@ impl RootKey for LocalFile {
     }
 }
 
-/// Reads the key away from the serving thread: a file system can hang.
-async fn read_apart(path: &Path) -> Result<LocalRoot, FileError> {
+/// Works with the file away from the serving thread: a file system can hang. Who asked may go, and the thread stays as long as it
+/// hangs; so it is the thread that is counted.
+async fn apart(
+    readers: &Arc<Semaphore>,
+    path: &Path,
+    work: impl FnOnce(&Path) -> Result<LocalRoot, FileError> + Send + 'static,
+) -> Result<LocalRoot, FileError> {
+    let reader = Arc::clone(readers).acquire_owned().await;
     let owned = path.to_owned();
-    tokio::task::spawn_blocking(move || read(&owned))
-        .await
-        .unwrap_or_else(|error| Err(FileError::Io { path: path.into(), source: error.into() }))
+    tokio::task::spawn_blocking(move || {
+        let _reader = reader;
+        work(&owned)
+    })
+    .await
+    .unwrap_or_else(|error| Err(FileError::Io { path: path.into(), source: error.into() }))
 }
 
 fn read(path: &Path) -> Result<LocalRoot, FileError> {
@@ -210,4 +220,45 @@ pub enum CreateRootError {
         /// Why.
         source: io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+            mpsc,
+        },
+        time::Duration,
+    };
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// As on a file system that hangs: whoever reads waits, and whoever asked has gone.
+    #[tokio::test]
+    async fn file_system_that_hangs_takes_a_few_threads_and_not_one_more_for_each_question() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let readers = Arc::new(Semaphore::new(MAX_READERS));
+        let (hangs, back) = mpsc::channel::<()>();
+        let back = Arc::new(Mutex::new(back));
+        for _ in 0..3 * MAX_READERS {
+            let back = Arc::clone(&back);
+            let question = apart(&readers, Path::new("/hangs"), move |path| {
+                BEGUN.fetch_add(1, Ordering::SeqCst);
+                let _ = back.lock().map(|back| back.recv());
+                Err(FileError::Missing { path: path.into() })
+            });
+            assert!(timeout(Duration::from_millis(20), question).await.is_err());
+        }
+        drop(hangs);
+        let asked = apart(&readers, Path::new("/nonexistent"), read).await;
+        assert!(
+            matches!(asked, Err(FileError::Missing { .. })),
+            "it is asked again once it is back"
+        );
+        assert_eq!(BEGUN.load(Ordering::SeqCst), MAX_READERS);
+    }
 }

@@ -40,12 +40,19 @@ impl Member {
         self.root.id()
     }
 
+    /// A wrap that it opened again: one that does not open would be found when no other root is left.
     pub(super) async fn wrap(
         &self,
         key: &KeyMaterial,
         context: Context<'_>,
     ) -> Result<WrappedKey, RootError> {
-        self.circuit.ask(self.root.wrap(key, context)).await
+        let wrapped = self.circuit.ask(self.root.wrap(key, context)).await?;
+        if wrapped.root() != self.id() {
+            let message = "it made a wrap that names another root key".into();
+            return Err(self.circuit.error(RootErrorKind::Corrupt, message));
+        }
+        self.unwrap(&wrapped, context).await?;
+        Ok(wrapped)
     }
 
     pub(super) async fn unwrap(

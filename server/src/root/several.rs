@@ -6,12 +6,12 @@ use std::{
 
 use envelope::{Context, KeyMaterial, RootId, WrappedKey};
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
-use tokio::{sync::Notify, time::timeout};
+use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use super::{
     AwsKms, Checked, LocalFile, PinError, RootError, RootErrorKind, RootKey, local::FileError,
-    member::Member, patience::within,
+    member::Member, opening::Opening, patience::within,
 };
 use crate::config;
 
@@ -34,6 +34,7 @@ struct Place {
     /// Empty while it is away; then for good.
     member: OnceLock<Member>,
     away: Mutex<Option<String>>,
+    opening: Opening<Result<Arc<dyn RootKey>, OpenRootError>>,
 }
 
 impl Roots {
@@ -46,6 +47,7 @@ impl Roots {
             configured: Some(root.clone()),
             member: OnceLock::new(),
             away: Mutex::default(),
+            opening: Opening::default(),
         });
         let this = Self { places: places.collect(), hanging: Arc::default() };
         let mut failed = None;
@@ -72,7 +74,12 @@ impl Roots {
         let places = roots.into_iter().map(|root| {
             let name = root.id().to_string();
             let member = Member::new(root, name, Arc::clone(&hanging));
-            Place { configured: None, member: OnceLock::from(member), away: Mutex::default() }
+            Place {
+                configured: None,
+                member: OnceLock::from(member),
+                away: Mutex::default(),
+                opening: Opening::default(),
+            }
         });
         Self { places: places.collect(), hanging }
     }
@@ -93,13 +100,20 @@ impl Roots {
     }
 
     async fn open_place(&self, place: &Place, root: &config::Root) -> Result<(), OpenRootError> {
-        let opened = timeout(OPENS, open_root(root)).await.unwrap_or_else(|_| {
-            Err(OpenRootError::Remote(RootError {
-                name: root.name(),
-                kind: RootErrorKind::Unavailable,
-                message: format!("it could not be opened within {} seconds", OPENS.as_secs()),
-            }))
-        })?;
+        let unavailable = |message| {
+            let (name, kind) = (root.name(), RootErrorKind::Unavailable);
+            OpenRootError::Remote(RootError { name, kind, message })
+        };
+        let opened = match place.opening.outcome(OPENS, open_root(root.clone())).await {
+            Some(Ok(opened)) => opened?,
+            Some(Err(error)) => return Err(unavailable(format!("it was not opened: {error}"))),
+            None => {
+                let seconds = OPENS.as_secs();
+                return Err(unavailable(format!(
+                    "it could not be opened within {seconds} seconds"
+                )));
+            }
+        };
         if self.iter().any(|other| other.id() == opened.id()) {
             return Err(OpenRootError::Twice { name: root.name() });
         }
@@ -143,7 +157,7 @@ impl Roots {
         self.hanging.notified().await;
     }
 
-    /// `key` under every root that is open, ascending by root id, as a bundle has it.
+    /// `key` under every root that is open, ascending by root id, as a bundle has it. Each has opened it again.
     ///
     /// # Errors
     /// That of the first root, in the configured order, that does not wrap.
@@ -152,10 +166,21 @@ impl Roots {
         key: &KeyMaterial,
         context: Context<'_>,
     ) -> Result<Vec<WrappedKey>, RootError> {
-        let wraps = join_all(self.members().map(|member| member.wrap(key, context))).await;
+        let wraps = self.wrap_under(|_| true, key, context).await;
         let mut wraps = wraps.into_iter().collect::<Result<Vec<_>, _>>()?;
         wraps.sort_by_key(WrappedKey::root);
         Ok(wraps)
+    }
+
+    /// The same for some roots, in the configured order, with what went wrong at each.
+    pub async fn wrap_under(
+        &self,
+        which: impl Fn(RootId) -> bool,
+        key: &KeyMaterial,
+        context: Context<'_>,
+    ) -> Vec<Result<WrappedKey, RootError>> {
+        let members = self.members().filter(|member| which(member.id()));
+        join_all(members.map(|member| member.wrap(key, context))).await
     }
 
     /// The key that `context` names, out of one of its wraps: by the preferred root, and by the next that has a wrap of its
@@ -241,10 +266,10 @@ impl Place {
     }
 }
 
-async fn open_root(configured: &config::Root) -> Result<Arc<dyn RootKey>, OpenRootError> {
+async fn open_root(configured: config::Root) -> Result<Arc<dyn RootKey>, OpenRootError> {
     Ok(match configured {
-        config::Root::Local { file } => Arc::new(LocalFile::open(file).await?),
-        config::Root::AwsKms(key) => Arc::new(AwsKms::open(key).await?),
+        config::Root::Local { file } => Arc::new(LocalFile::open(&file).await?),
+        config::Root::AwsKms(key) => Arc::new(AwsKms::open(&key).await?),
     })
 }
 

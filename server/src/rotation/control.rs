@@ -114,6 +114,18 @@ pub enum ControlError {
     /// A root key does not open what lies there.
     #[error(transparent)]
     Unwrap(#[from] UnwrapError),
+    /// A node could not start with the next bundle.
+    #[error(
+        "generation {generation} of the ledger has {key}, which this node does not open: {source}"
+    )]
+    Closed {
+        /// Of the bundle.
+        generation: u64,
+        /// The first key that does not open.
+        key: KeyId,
+        /// What the roots of this node say.
+        source: UnwrapError,
+    },
     /// A root key does not wrap.
     #[error(transparent)]
     Root(#[from] RootError),

@@ -67,6 +67,16 @@ impl Controller {
         Ok((custody, tried))
     }
 
+    /// Whether this node could start with the newest bundle of `state` instead of the one that it serves.
+    ///
+    /// # Errors
+    /// [`ControlError::Closed`].
+    pub async fn opens(&self, state: &State) -> Result<(), ControlError> {
+        let served = self.keyring().snapshot();
+        let served = served.as_ref().map(|served| served.bundle());
+        wraps::open_all(state, served, self.roots()).await
+    }
+
     /// Killed at any point it leaves what is there, and as many new wraps as were committed.
     pub(super) async fn rewrap_all(
         &self,

@@ -6,14 +6,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use envelope::{
-    Context, KeyId, KeyMaterial, Purpose, RootId, WrappedKey, bundle::State as VersionState,
+    Bundle, Context, KeyId, KeyMaterial, Purpose, RootId, WrappedKey, bundle::State as VersionState,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, timeout};
 
+use super::ControlError;
 use crate::{
     ledger::State,
-    root::{RootKey, Roots},
+    root::{RootKey, Roots, UnwrapError},
 };
 
 /// Longest that one root may take for one key.
@@ -73,48 +74,45 @@ impl Key {
         self.wraps.iter().find(|wrap| wrap.root() == root)
     }
 
-    /// By the first of `roots` that opens it, but for `not`.
+    /// By any of `roots` but `not`: none that hangs holds it up.
     async fn open(
         &self,
         roots: &Roots,
         not: Option<RootId>,
-    ) -> Result<(KeyMaterial, RootId), String> {
-        let mut failed = Vec::new();
-        for root in roots.iter() {
-            let Some(wrap) = self.under(root.id()).filter(|wrap| Some(wrap.root()) != not) else {
-                continue;
-            };
-            match ask(&**root, wrap, &self.id).await {
-                Ok(key) => return Ok((key, root.id())),
-                Err(why) => failed.push(why),
-            }
-        }
-        if failed.is_empty() {
-            failed.push(format!("no root key that is open here wraps {}", self.id));
-        }
-        Err(failed.join("; "))
+    ) -> Result<(KeyMaterial, RootId), UnwrapError> {
+        let context = Context { purpose: Purpose::Key, key_id: &self.id };
+        let wraps: Vec<_> =
+            self.wraps.iter().filter(|wrap| Some(wrap.root()) != not).cloned().collect();
+        let (key, wrap) = roots.unwrap(&wraps, context).await?;
+        Ok((key, wrap.root()))
     }
 
     /// The wraps that it lacks, of every root that is open; and what went wrong.
     async fn make_lacking(self, roots: Roots) -> (KeyId, Vec<WrappedKey>, Vec<String>) {
         let (mut made, mut failed) = (Vec::new(), Vec::new());
-        if roots.iter().any(|root| self.under(root.id()).is_none()) {
+        let lacks = |root| self.under(root).is_none();
+        if roots.iter().any(|root| lacks(root.id())) {
+            let context = Context { purpose: Purpose::Key, key_id: &self.id };
             match self.open(&roots, None).await {
-                Err(why) => failed.push(why),
+                Err(why) => failed.push(why.to_string()),
                 Ok((key, _)) => {
-                    for root in roots.iter() {
-                        if self.under(root.id()).is_some() {
-                            continue;
-                        }
-                        match wrap(&**root, &key, &self.id).await {
+                    for wrap in roots.wrap_under(lacks, &key, context).await {
+                        match wrap {
                             Ok(wrap) => made.push(wrap),
-                            Err(why) => failed.push(why),
+                            Err(why) => failed.push(why.to_string()),
                         }
                     }
                 }
             }
         }
         (self.id, made, failed)
+    }
+
+    async fn try_open(self, roots: Roots) -> Result<(), (KeyId, UnwrapError)> {
+        match self.open(&roots, None).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err((self.id, error)),
+        }
     }
 
     async fn open_without(self, root: RootId, roots: Roots) -> Option<(KeyId, RootId)> {
@@ -190,6 +188,33 @@ pub(super) async fn opened_without(
     opened.into_iter().flatten().collect()
 }
 
+/// Whether the roots open every key of `state` that is to be opened. What is under all roots that it was under in `served` opens
+/// as it did; the others are tried: that a wrap names a root says nothing of what that root answers here.
+pub(super) async fn open_all(
+    state: &State,
+    served: Option<&Bundle>,
+    roots: &Roots,
+) -> Result<(), ControlError> {
+    let mut known: BTreeMap<&KeyId, &[WrappedKey]> = BTreeMap::new();
+    if let Some(served) = served {
+        let opened = served.versions().iter().filter(|version| version.state.opens());
+        known.extend(opened.map(|version| (&version.id, version.wraps.as_slice())));
+        known.insert(&served.ledger().id, &served.ledger().wraps);
+    }
+    let to_open = wrapped(state).filter(|key| key.state.is_none_or(VersionState::opens));
+    let to_try = to_open.filter(|key| {
+        let known = known.get(key.id);
+        known.is_none_or(|known| !known.iter().all(|wrap| key.wraps.contains(wrap)))
+    });
+    let tries: Vec<_> = to_try.map(|key| key.owned().try_open(roots.clone())).collect();
+    let tried = stream::iter(tries).buffer_unordered(AT_ONCE).try_collect::<()>().await;
+    tried.map_err(|(key, source)| ControlError::Closed {
+        generation: state.head.generation,
+        key,
+        source,
+    })
+}
+
 async fn ask(root: &dyn RootKey, wrap: &WrappedKey, id: &KeyId) -> Result<KeyMaterial, String> {
     let context = Context { purpose: Purpose::Key, key_id: id };
     let key = timeout(PATIENCE, root.unwrap(wrap, context))
@@ -200,19 +225,6 @@ async fn ask(root: &dyn RootKey, wrap: &WrappedKey, id: &KeyId) -> Result<KeyMat
         Ok(opened) if opened == *id => Ok(key),
         _ => Err(format!("root key {} opened it to another key than {id}", root.id())),
     }
-}
-
-async fn wrap(root: &dyn RootKey, key: &KeyMaterial, id: &KeyId) -> Result<WrappedKey, String> {
-    let context = Context { purpose: Purpose::Key, key_id: id };
-    let wrap = timeout(PATIENCE, root.wrap(key, context))
-        .await
-        .map_err(|_| slow(root))?
-        .map_err(|error| error.to_string())?;
-    if wrap.root() != root.id() {
-        return Err(format!("root key {} made a wrap that names another", root.id()));
-    }
-    ask(root, &wrap, id).await?;
-    Ok(wrap)
 }
 
 fn slow(root: &dyn RootKey) -> String {

@@ -289,6 +289,39 @@ fn key_that_came_from_aws_is_in_memory_once() -> Result<()> {
     })
 }
 
+/// It went there in base64, and came back once to be compared.
+#[test]
+fn key_that_was_wrapped_by_aws_is_in_memory_once() -> Result<()> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    testbed::run(async {
+        let mut place = Place::bare().await?;
+        place.daemon.second_root_in_aws(&place.arn, &place.endpoint)?;
+        place.daemon.rotate_alone("1s")?;
+        place.init()?;
+        place.daemon.start().await?;
+        until("the rotation ends", 2 * SOON, async || {
+            let begun = place.daemon.strongroom(&["rotate", "start", "--reason", "a test"])?;
+            let key_id = place.daemon.plugin()?.status().await?.key_id;
+            Ok(if key_id.starts_with("etcd/v2/") {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{key_id} {begun:?}"))
+            })
+        })
+        .await?;
+        let version = *Holder::of(&place.daemon)?.unwrapped()?[1].expose_secret();
+        let id = place.daemon.id().context("it runs")?;
+        until("nothing is left in buffers", SOON, async || {
+            let image = Image::of(id)?;
+            let found = [version.to_vec(), STANDARD.encode(version)[..42].into()]
+                .map(|needle| image.count(&needle));
+            Ok(if found == [1, 0] { Look::Done(()) } else { Look::NotYet(format!("{found:?}")) })
+        })
+        .await
+    })
+}
+
 /// As they are found on a machine, a pod and a shell: by the SDK's own chain.
 #[test]
 fn credentials_come_from_wherever_the_sdk_finds_them() -> Result<()> {
@@ -377,10 +410,10 @@ fn no_call_of_kube_apiserver_asks_aws() -> Result<()> {
         let count = |operation: &str, asked: &[testbed::endpoint::Asked]| {
             asked.iter().filter(|it| it.operation == operation).count()
         };
-        // init: version 1 and the ledger key; start: the same two; probe: one of each, and a look.
+        // init: version 1 and the ledger key, each opened again; start: the same two; probe: one of each, and a look.
         let before = place.endpoint.take_asked();
         let counts = ["Encrypt", "Decrypt", "DescribeKey"].map(|it| count(it, &before));
-        assert_eq!(counts, [3, 3, 1]);
+        assert_eq!(counts, [3, 5, 1]);
         for _ in 0..2000 {
             let stored = plugin.encrypt(&SEED).await?;
             assert_eq!(plugin.decrypt(request(&stored)).await?.plaintext, SEED);
@@ -510,6 +543,23 @@ fn alias_that_points_elsewhere_is_told_and_not_followed() -> Result<()> {
 }
 
 /// `--log trace` prints what the libraries have to say, but not what they were given to carry, whatever the environment asks for.
+/// An alias and its key are of one account; what stands between may know another by the same name.
+#[test]
+fn alias_of_one_account_is_not_pinned_to_a_key_of_another() -> Result<()> {
+    testbed::run(async {
+        let place = Place::bare().await?;
+        let named = json!({ "AliasName": "alias/strongroom", "TargetKeyId": place.arn });
+        place.moto.ask(REGION, "CreateAlias", &named).await?;
+        let alias = format!("arn:aws:kms:{REGION}:999999999999:alias/strongroom");
+        place.daemon.root_in_aws(&alias, &place.endpoint)?;
+        let config = place.daemon.config().display().to_string();
+        let made = place.daemon.run(&["init", "--config", &config, "--first-version", "1"])?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(!made.status.success() && said.contains("another account"), "{said}");
+        Ok(())
+    })
+}
+
 #[test]
 fn no_log_filter_shows_what_goes_to_aws() -> Result<()> {
     testbed::run(async {

@@ -4,13 +4,15 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::Path,
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use testbed::{
-    Daemon, Endpoint, Moto,
+    Daemon, Endpoint, Moto, binary,
     daemon::aws_root,
+    endpoint::{Asked, Line},
     folder::Folder,
     moto::CREDENTIALS,
     random,
@@ -112,6 +114,32 @@ impl House {
         .await?;
         self.everything_opens().await?;
         Ok(said)
+    }
+
+    /// SIGKILL in the middle of a rewrap, when AWS was asked about keys this often or it is over; then a new start.
+    async fn is_killed_in_a_rewrap(&mut self, after: usize) -> Result<()> {
+        let aws = self.aws.as_ref().context("no root key in AWS")?;
+        aws.take_asked();
+        let mut rewrap = Command::new(binary::path("strongroom")?);
+        rewrap.arg("--admin").arg(self.daemon.api()).args(["roots", "rewrap"]);
+        let mut rewrap = rewrap.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut asked = 0;
+        until("AWS is asked", SOON, async || {
+            let about_keys =
+                |asked: &Asked| asked.body["EncryptionContext"]["strongroom:purpose"] == "key";
+            asked += aws.take_asked().into_iter().filter(about_keys).count();
+            let over = rewrap.try_wait()?.is_some();
+            Ok(if asked >= after || over {
+                Look::Done(())
+            } else {
+                Look::NotYet(asked.to_string())
+            })
+        })
+        .await?;
+        self.daemon.kill()?;
+        rewrap.wait()?;
+        self.daemon.start().await?;
+        self.everything_opens().await
     }
 
     async fn rotate(&mut self) -> Result<()> {
@@ -238,6 +266,49 @@ fn either_of_two_root_keys_is_lost_and_a_third_takes_its_place() -> Result<()> {
     })
 }
 
+/// Within a wrap, between the wraps and the transaction, and between the transaction and the file.
+#[test]
+fn a_rewrap_that_is_killed_loses_nothing_and_the_next_one_ends_it() -> Result<()> {
+    testbed::run(async {
+        let folder = Folder::make()?;
+        let moto = Moto::start(folder.path()).await?;
+        let mut house = House::new().await?;
+        house.aws = Some(Endpoint::before(moto.port()).await?);
+        let (old, new) = (house.roots[0].clone(), moto.make_key("eu-central-1").await?);
+        house.rotate().await?;
+        house.restart_with(&[&old, &new]).await?;
+        for (line, after) in [(Line::IsSilent, 1), (Line::Works, 2), (Line::Works, 5)] {
+            house.done(&["roots", "list"]).await?;
+            house.aws.as_mut().context("no root key in AWS")?.becomes(line).await?;
+            house.is_killed_in_a_rewrap(after).await?;
+        }
+
+        let third = house.make_root("third.key")?;
+        house.restart_with(&[&old, &new, &third]).await?;
+        let in_the_way = house.daemon.bundle().join(".etcd.bundle.tmp");
+        fs::create_dir(&in_the_way)?;
+        house.done(&["roots", "rewrap"]).await?;
+        let before = fs::read(house.daemon.bundle_file())?;
+        house.daemon.kill()?;
+        assert_eq!(fs::read(house.daemon.bundle_file())?, before);
+        house.daemon.start().await?;
+        house.everything_opens().await?;
+        fs::remove_dir(&in_the_way)?;
+        until("the file follows", SOON, async || {
+            let now = fs::read(house.daemon.bundle_file())?;
+            Ok(if now == before { Look::NotYet("it is old".into()) } else { Look::Done(()) })
+        })
+        .await?;
+
+        let said = house.done(&["roots", "rewrap"]).await?;
+        assert!(!said.contains("etcd/v"), "nothing was left to do: {said}");
+        for root in [&new, &third, &old] {
+            house.restart_with(&[root]).await?;
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn a_node_that_lacks_the_new_root_key_keeps_what_it_has_until_it_has_it() -> Result<()> {
     testbed::run(async {
@@ -260,7 +331,7 @@ fn a_node_that_lacks_the_new_root_key_keeps_what_it_has_until_it_has_it() -> Res
             }
             until("it says which root key it lacks", SOON, async || {
                 let (status, said) = beside.daemon.admin("/readyz").await?;
-                let named = said.contains(&format!("under root key {new_id}"));
+                let named = said.contains(&format!("is wrapped under {new_id}"));
                 Ok(if status == 200 && named { Look::Done(()) } else { Look::NotYet(said) })
             })
             .await?;
