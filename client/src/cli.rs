@@ -15,7 +15,7 @@ use crate::{
     admin::{self, Connection},
     audit, change, escrow,
     failure::Failure,
-    hold, keys, ledger,
+    hold, hook, keys, ledger, lint,
     output::{self, Format},
     probe::{self, Seed, check},
     recover, replicas, reseal, roots, rotate, seal, sealing_keys,
@@ -90,6 +90,12 @@ enum Do {
     /// Open everything with the escrow key, on a machine without network
     #[command(after_help = recover::EXAMPLES)]
     Recover(recover::Recover),
+    /// Find what must not be committed: Secrets in clear text, credentials, sealed Secrets that were moved or that are for the wrong keys
+    #[command(after_long_help = lint::help())]
+    Lint(lint::Lint),
+    /// Look at what is staged before each commit
+    #[command(subcommand, after_help = hook::EXAMPLES)]
+    Hook(hook::Hook),
     /// Make, publish, take in and list the keys that Secrets are sealed for
     #[command(subcommand, after_help = sealing_keys::EXAMPLES)]
     SealingKeys(sealing_keys::Keys),
@@ -175,6 +181,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Do::Compact(compact) => compact.run(),
         Do::Reseal(reseal) => reseal.run(),
         Do::Recover(recover) => recover.run(),
+        Do::Lint(lint) => lint.run(),
+        Do::Hook(hook) => hook.run(),
         Do::SealingKeys(keys) => keys.run(),
         Do::Escrow(escrow) => escrow.run(),
         Do::Probe(arguments) => probe(&arguments),

@@ -7,6 +7,7 @@
 //! cli        the whole command line
 //!   seal, unseal, change, reseal, recover            Secrets in git: sealed, opened, changed
 //!   sealing_keys, escrow                             whom they are for
+//!   lint, hook, git                                  what must not be committed
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
 //!   keyfile, source, walk, https                     private keys, values, files, a file over TLS
 //!   probe                                            a KMS plugin, any vendor's
@@ -23,11 +24,14 @@ mod change;
 pub mod cli;
 mod escrow;
 mod failure;
+mod git;
 mod hold;
+mod hook;
 mod https;
 mod keyfile;
 mod keys;
 mod ledger;
+mod lint;
 mod manifest;
 mod output;
 mod probe;

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sealing::{EscrowKey, Kid, PinError, Recipient, SealedSecret, SealingKeys};
+use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys};
 
 use crate::{failure::Failure, manifest};
 
@@ -198,15 +198,30 @@ impl Repository {
         Ok(out)
     }
 
-    /// Whose key that is, for people.
-    pub(crate) fn owner(&self, kid: Kid) -> Option<String> {
-        if self.escrow.as_ref().is_some_and(|escrow| escrow.recipient.kid() == kid) {
-            return Some("escrow".to_owned());
-        }
+    /// Whether it seals for nobody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.clusters.is_empty() && self.escrow.is_none()
+    }
+
+    /// The cluster of a key, and how far it is in its life.
+    pub(crate) fn state(&self, kid: Kid) -> Option<(&str, KeyState)> {
         self.clusters.iter().find_map(|(name, keys)| {
             let key = keys.keys.iter().find(|key| key.recipient.kid() == kid)?;
-            Some(format!("{name} ({})", key.state))
+            Some((name.as_str(), key.state))
         })
+    }
+
+    /// Whether a key is the escrow's.
+    pub(crate) fn is_escrow(&self, kid: Kid) -> bool {
+        self.escrow.as_ref().is_some_and(|escrow| escrow.recipient.kid() == kid)
+    }
+
+    /// Whose key that is, for people.
+    pub(crate) fn owner(&self, kid: Kid) -> Option<String> {
+        if self.is_escrow(kid) {
+            return Some("escrow".to_owned());
+        }
+        self.state(kid).map(|(cluster, state)| format!("{cluster} ({state})"))
     }
 
     fn listed(&self) -> String {

@@ -36,6 +36,36 @@ pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(out)
 }
 
+/// Every YAML and JSON file in or below `paths` that git does not ignore, in order.
+pub(crate) fn tracked(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let (Some(first), rest) = (paths.first(), paths.get(1..).unwrap_or_default()) else {
+        return Ok(Vec::new());
+    };
+    let mut walk = ignore::WalkBuilder::new(first);
+    for path in rest {
+        walk.add(path);
+    }
+    // Hidden folders are looked at: .github has workflows, and pins are judged by rules of their own.
+    walk.hidden(false).filter_entry(|entry| {
+        entry.depth() == 0 || entry.file_name() != ".git" && entry.file_name() != FOLDER
+    });
+    let mut out = Vec::new();
+    for entry in walk.sort_by_file_name(Ord::cmp).build() {
+        let entry = entry.map_err(|error| {
+            Failure::new(
+                "not everything can be looked through",
+                error.to_string(),
+                "name files and folders that exist, and that you may read",
+            )
+        })?;
+        let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+        if is_file && (entry.depth() == 0 || is_manifest(entry.path())) {
+            out.push(entry.into_path());
+        }
+    }
+    Ok(out)
+}
+
 /// By its ending.
 pub(crate) fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|ending| {

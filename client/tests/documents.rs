@@ -3,7 +3,9 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
+    "lint",
+    "hook",
     "seal",
     "unseal",
     "set",
@@ -26,7 +28,9 @@ const COMMANDS: [&str; 20] = [
     "man",
 ];
 /// Pages of commands below these.
-const INNER: [&str; 34] = [
+const INNER: [&str; 36] = [
+    "hook-install",
+    "hook-uninstall",
     "sealing-keys-new",
     "sealing-keys-rotate",
     "sealing-keys-retire",

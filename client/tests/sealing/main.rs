@@ -1,6 +1,11 @@
 //! Secrets in git, as somebody at a shell seals, changes and opens them.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to end it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what goes wrong in a test is to end it"
+)]
 
 mod change;
 mod keys;

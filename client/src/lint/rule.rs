@@ -1,0 +1,215 @@
+//! The rules, each with an id that stays.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use self::Severity::{Error, Warning};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// Somebody should look.
+    Warning,
+    /// It must not be committed.
+    Error,
+}
+
+/// Something that lint looks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) id: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) severity: Severity,
+    /// What it finds.
+    pub(crate) what: &'static str,
+    /// What to do next.
+    pub(crate) next: &'static str,
+}
+
+const fn rule(
+    id: &'static str,
+    name: &'static str,
+    severity: Severity,
+    what: &'static str,
+    next: &'static str,
+) -> Rule {
+    Rule { id, name, severity, what, next }
+}
+
+pub(crate) const SECRET: Rule = rule(
+    "SR101",
+    "plaintext-secret",
+    Error,
+    "a Secret in clear text, also as an item of a List",
+    "seal it: strongroom seal -i FILE; if it was committed before, its values are known: change them",
+);
+pub(crate) const TEMPLATE: Rule = rule(
+    "SR102",
+    "plaintext-secret-in-template",
+    Error,
+    "a Secret with literal values in a file that is a template, and no YAML before it is rendered",
+    "take the values out of the template, and seal them in a file of their own",
+);
+pub(crate) const KUSTOMIZE: Rule = rule(
+    "SR103",
+    "kustomize-literal",
+    Error,
+    "a literal of a kustomize secretGenerator",
+    "seal a Secret of this name, and list the sealed file under resources",
+);
+pub(crate) const HELM: Rule = rule(
+    "SR104",
+    "helm-value",
+    Error,
+    "a value of a Helm chart whose name says that it is a credential",
+    "let the chart take an existing Secret (existingSecret and the like), and seal that one",
+);
+pub(crate) const CREDENTIAL: Rule = rule(
+    "SR105",
+    "credential",
+    Error,
+    "a credential outside of a Secret: in a ConfigMap, in a container's environment, anywhere in a manifest",
+    "seal it in a Secret and refer to that (secretKeyRef); if it was committed before, it is known: change it",
+);
+pub(crate) const MALFORMED: Rule = rule(
+    "SR201",
+    "sealed-malformed",
+    Error,
+    "a sealed Secret that no cluster takes",
+    "put it back as it was sealed (git log -p), or seal it anew",
+);
+pub(crate) const MOVED: Rule = rule(
+    "SR202",
+    "sealed-moved",
+    Error,
+    "a sealed Secret under another name, namespace, type or scope than it was sealed for: it does not open there",
+    "put it back, or seal it anew for its new place",
+);
+pub(crate) const RENDER: Rule = rule(
+    "SR203",
+    "sealed-template",
+    Error,
+    "a template of a sealed Secret that cannot be rendered",
+    "correct the template",
+);
+pub(crate) const STRANGER: Rule = rule(
+    "SR204",
+    "sealed-for-unknown-key",
+    Error,
+    "a sealed Secret for a key that .strongroom does not know: another cluster's, or somebody else's",
+    "wrap it for those that it is to be for: strongroom reseal FILE --key FILE, or take the cluster's keys in: strongroom sealing-keys fetch",
+);
+pub(crate) const RETIRED: Rule = rule(
+    "SR205",
+    "sealed-for-retired-key",
+    Error,
+    "a sealed Secret for a key that is retired, and for no newer one of that cluster",
+    "wrap it for the active key: strongroom reseal --all --key FILE",
+);
+pub(crate) const RETIRING: Rule = rule(
+    "SR206",
+    "sealed-for-retiring-key",
+    Warning,
+    "a sealed Secret for a key that is retiring, and for no newer one of that cluster",
+    "wrap it for the active key before the old one is retired: strongroom reseal --all --key FILE",
+);
+pub(crate) const NO_ESCROW: Rule = rule(
+    "SR207",
+    "sealed-without-escrow",
+    Error,
+    "a sealed Secret with a slot that is not for the escrow key: if the clusters are lost, it is",
+    "wrap it: strongroom reseal FILE --key FILE",
+);
+pub(crate) const LOW_ORDER: Rule = rule(
+    "SR208",
+    "sealed-low-order",
+    Error,
+    "a wrap that nobody made honestly: with its X25519 share every secret is zero",
+    "look who committed it (git log -p), and seal the Secret anew",
+);
+pub(crate) const UNEVEN: Rule = rule(
+    "SR209",
+    "sealed-unevenly",
+    Error,
+    "a sealed Secret with slots for different recipients: some of them do not open it",
+    "wrap it: strongroom reseal FILE --key FILE",
+);
+pub(crate) const PINS: Rule = rule(
+    "SR301",
+    "pins-refused",
+    Error,
+    "a file of .strongroom that is not as its cluster signed it",
+    "look who changed it (git log -p), and take it from the cluster again: strongroom sealing-keys fetch",
+);
+pub(crate) const IDENTITY: Rule = rule(
+    "SR302",
+    "identity-changed",
+    Error,
+    "a cluster's identity that is new, or another one than before: who has it says whom Secrets are sealed for",
+    "ask the cluster's owners whether that is theirs; then --accept IDENTITY, and for the hook: git config --add strongroom.accept IDENTITY",
+);
+pub(crate) const ESCROW: Rule = rule(
+    "SR303",
+    "escrow-changed",
+    Error,
+    "an escrow key that is new, or another one than before: who has it opens whatever is sealed from now on",
+    "ask who made it; then --accept KID, and for the hook: git config --add strongroom.accept KID",
+);
+pub(crate) const OLDER: Rule = rule(
+    "SR304",
+    "pins-older",
+    Error,
+    "a list of a cluster's keys that is older than the one before",
+    "take the newest: strongroom sealing-keys fetch",
+);
+pub(crate) const NO_REASON: Rule = rule(
+    "SR901",
+    "silenced-without-reason",
+    Error,
+    "a finding that is silenced without a reason",
+    "write why: # strongroom:allow RULE the reason",
+);
+pub(crate) const UNUSED: Rule = rule(
+    "SR902",
+    "silenced-nothing",
+    Warning,
+    "a comment that silences a rule where it finds nothing",
+    "take the comment out",
+);
+
+/// All of them, in the order of their ids.
+pub(crate) const ALL: [&Rule; 20] = [
+    &SECRET,
+    &TEMPLATE,
+    &KUSTOMIZE,
+    &HELM,
+    &CREDENTIAL,
+    &MALFORMED,
+    &MOVED,
+    &RENDER,
+    &STRANGER,
+    &RETIRED,
+    &RETIRING,
+    &NO_ESCROW,
+    &LOW_ORDER,
+    &UNEVEN,
+    &PINS,
+    &IDENTITY,
+    &ESCROW,
+    &OLDER,
+    &NO_REASON,
+    &UNUSED,
+];
+
+/// The table of rules, for the help.
+pub(crate) fn help() -> String {
+    let mut text = String::from("Rules:\n");
+    for rule in ALL {
+        let level = if rule.severity == Error { "error" } else { "warning" };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {} {:<28} {level:<8} {}", rule.id, rule.name, rule.what);
+    }
+    text
+}
