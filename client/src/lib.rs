@@ -9,7 +9,7 @@
 //!   sealing_keys, escrow                             whom they are for
 //!   lint, hook, git                                  what must not be committed
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
-//!   keyfile, source, walk, https                     private keys, values, files, a file over TLS
+//!   keyfile, source, walk, parallel, https           private keys, values, files, many at once, a file over TLS
 //!   probe                                            a KMS plugin, any vendor's
 //!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
 //!   admin    the way to it, and why it says no
@@ -34,6 +34,7 @@ mod ledger;
 mod lint;
 mod manifest;
 mod output;
+mod parallel;
 mod probe;
 mod quiet;
 mod recover;

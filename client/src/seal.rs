@@ -1,7 +1,7 @@
 //! `strongroom seal`: Secrets in clear text become sealed ones; whatever else is in the file stays as it is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,8 +13,8 @@ use sealing::{DataKey, Plaintext, Recipient, Scope, SealError, SealedSecret};
 use crate::{
     failure::Failure,
     manifest::{self, Change, Found, Manifest},
-    output,
-    quiet::Quiet,
+    output, parallel,
+    quiet::{Entry, Quiet},
     repository::{Clusters, Repository},
     secret::{Secret, Unfit, is_secret},
 };
@@ -71,42 +71,62 @@ impl Seal {
             )
             .usage());
         }
-        let mut quiet = if self.fresh { Quiet::none() } else { Quiet::open(&SystemRandom) };
-        let mut repositories: BTreeMap<PathBuf, Vec<Recipient>> = BTreeMap::new();
+        let quiet = if self.fresh { Quiet::none() } else { Quiet::open(&SystemRandom) };
+        let mut recipients: BTreeMap<PathBuf, Vec<Recipient>> = BTreeMap::new();
         for path in &self.files {
-            let target = self.out.as_deref().unwrap_or(path);
-            let folder = folder_of(target);
-            let recipients = match repositories.get(&folder) {
-                Some(recipients) => recipients,
-                None => {
-                    let recipients = Repository::find(&folder)?.recipients(&self.clusters)?;
-                    repositories.entry(folder).or_insert(recipients)
-                }
-            };
-            self.file(path, recipients, &mut quiet)?;
+            let folder = self.folder(path);
+            if let btree_map::Entry::Vacant(vacant) = recipients.entry(folder) {
+                let of_folder = Repository::find(vacant.key())?.recipients(&self.clusters)?;
+                vacant.insert(of_folder);
+            }
+        }
+        let sealed = parallel::map(&self.files, "sealing", |path| {
+            let recipients =
+                recipients.get(&self.folder(path)).map(Vec::as_slice).unwrap_or_default();
+            self.file(path, recipients, &quiet)
+        });
+        // Files that went well stay; each that did not is told.
+        let (mut learnt, mut failures) = (Vec::new(), Vec::new());
+        for result in sealed {
+            match result {
+                Ok(entries) => learnt.extend(entries),
+                Err(failure) => failures.push(failure),
+            }
         }
         if !self.dry_run {
-            quiet.keep();
+            quiet.keep(&learnt);
         }
-        Ok(ExitCode::SUCCESS)
+        let Some(last) = failures.pop() else { return Ok(ExitCode::SUCCESS) };
+        failures.iter().for_each(output::failure);
+        Err(last)
+    }
+
+    /// The folder whose repository counts: of what is written, where that is a file.
+    fn folder(&self, path: &Path) -> PathBuf {
+        let target = self.out.as_deref().unwrap_or(path);
+        target
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
+            .to_owned()
     }
 
     fn file(
         &self,
         path: &Path,
         recipients: &[Recipient],
-        quiet: &mut Quiet,
-    ) -> Result<(), Failure> {
+        quiet: &Quiet,
+    ) -> Result<Vec<Entry>, Failure> {
         let source = Manifest::read(path)?;
         let target = match &self.out {
             Some(out) if out.exists() => Some(Manifest::read(out)?),
             _ => None,
         };
-        let sealed = self.sealed(&source, target.as_ref(), recipients, quiet)?;
+        let (sealed, learnt) = self.sealed(&source, target.as_ref(), recipients, quiet)?;
         if self.dry_run {
-            return Ok(());
+            return Ok(learnt);
         }
-        match (&self.out, target) {
+        let written = match (&self.out, target) {
             (Some(_), Some(target)) => target.replace(&sealed),
             (Some(out), None) => durable::create(out, &sealed, 0o644, &|_| {}).map_err(|error| {
                 Failure::new(
@@ -117,7 +137,8 @@ impl Seal {
             }),
             (None, _) if self.in_place && source.shown != "-" => source.replace(&sealed),
             (None, _) => output::result(&sealed),
-        }
+        };
+        written.map(|()| learnt)
     }
 
     /// The source with each of its Secrets sealed.
@@ -126,13 +147,12 @@ impl Seal {
         source: &Manifest,
         target: Option<&Manifest>,
         recipients: &[Recipient],
-        quiet: &mut Quiet,
-    ) -> Result<Vec<u8>, Failure> {
+        quiet: &Quiet,
+    ) -> Result<(Vec<u8>, Vec<Entry>), Failure> {
         let file = source.parse()?;
         let there = target.map(Existing::read).transpose()?.unwrap_or_default();
         let mut splice = splice::Splice::new(&file);
-        let mut plaintexts = Vec::new();
-        let mut found_any = false;
+        let (mut plaintexts, mut learnt) = (Vec::new(), Vec::new());
         for found in manifest::objects(&file) {
             let kind = file.field_text(found.node, "kind");
             if kind.as_deref() != Some("Secret") {
@@ -142,14 +162,13 @@ impl Seal {
             if !is_secret(&json) {
                 continue;
             }
-            found_any = true;
             let mut secret = Secret::parse(&json)
                 .map_err(|Unfit { at, why, next }| source.at(&file, found.node, &at, why, next))?;
             if secret.namespace.is_none() {
                 secret.namespace.clone_from(&self.namespace);
             }
             let old = there.find(&secret);
-            let (object, kept) = self
+            let (object, entries) = self
                 .object(&secret, old.map(|(_, object)| object), recipients, quiet)
                 .map_err(|error| {
                     source.failure(
@@ -160,7 +179,7 @@ impl Seal {
                     )
                 })?;
             if self.dry_run {
-                let changed = secret.values.len() - kept;
+                let changed = entries.len();
                 output::note(&format!(
                     "{}: Secret {}: {changed} of {} values would be sealed",
                     source.shown,
@@ -185,9 +204,10 @@ impl Seal {
                 }
                 _ => splice.replace(found.node, manifest::document(&object)).map_err(refused)?,
             }
+            learnt.extend(entries);
             plaintexts.push((found, secret));
         }
-        if !found_any {
+        if plaintexts.is_empty() {
             return Err(Failure::new(
                 format!("{} has no Secret in it", source.shown),
                 "there is no object of kind Secret, apiVersion v1",
@@ -207,17 +227,17 @@ impl Seal {
                 self.scan(source, &file, *found, secret, &sealed)?;
             }
         }
-        Ok(sealed)
+        Ok((sealed, learnt))
     }
 
-    /// The sealed object, and how many values kept their bytes.
+    /// The sealed object, and what is to be remembered of the values that were sealed anew.
     fn object(
         &self,
         secret: &Secret,
         old: Option<&SealedSecret>,
         recipients: &[Recipient],
-        quiet: &mut Quiet,
-    ) -> Result<(SealedSecret, usize), SealError> {
+        quiet: &Quiet,
+    ) -> Result<(SealedSecret, Vec<Entry>), SealError> {
         let new = SealedSecret::new(
             self.scope,
             secret.namespace.as_deref(),
@@ -261,12 +281,11 @@ impl Seal {
             .map(|(key, plaintext)| (key.clone(), plaintext))
             .collect();
         object.set(&changed, recipients, &SystemRandom)?;
-        for (key, plaintext) in &changed {
-            if let Some(value) = object.values().get(key) {
-                quiet.learn(&place, key, plaintext, value);
-            }
-        }
-        Ok((object, secret.values.len() - changed.len()))
+        let learnt = changed.iter().filter_map(|(key, plaintext)| {
+            quiet.entry(&place, key, plaintext, object.values().get(key)?)
+        });
+        let learnt = learnt.collect();
+        Ok((object, learnt))
     }
 
     /// Refuses an output that still has a value in clear text, say in a comment.
@@ -355,11 +374,6 @@ fn next(error: &SealError) -> &'static str {
         }
         _ => "correct it, and run the command again",
     }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// A scope on the command line.
