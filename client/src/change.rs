@@ -57,9 +57,9 @@ pub(crate) struct Which {
 pub(crate) struct Set {
     #[command(flatten)]
     which: Which,
-    /// The data key
-    #[arg(value_name = "KEY", value_parser = data_key)]
-    key: DataKey,
+    /// The data key; its value is no argument
+    #[arg(value_name = "KEY")]
+    key: String,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -99,16 +99,25 @@ pub(crate) struct Compact {
 
 impl Set {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let value = self.source.read(self.key.as_str(), &SystemRandom)?;
+        // Not by the parser of the command line, which repeats what it refuses: it may be a value.
+        let key = DataKey::parse(&self.key).ok_or_else(|| {
+            Failure::new(
+                "this is no data key",
+                "a data key is 1 to 253 letters, digits, '-', '_' or '.'",
+                "name the key alone; its value is asked for, or comes from stdin, --from-file or --generate",
+            )
+            .usage()
+        })?;
+        let value = self.source.read(key.as_str(), &SystemRandom)?;
         let quiet = Quiet::open(&SystemRandom);
         let mut learnt = None;
         let changed = self.which.change(|object, repository| {
             let recipients = repository.recipients_like(object, &self.clusters)?;
             object
-                .set(&[(self.key.clone(), &value)], &recipients, &SystemRandom)
+                .set(&[(key.clone(), &value)], &recipients, &SystemRandom)
                 .map_err(|error| refused(&error))?;
-            if let (Some(place), Some(sealed)) = (object.place(), object.values().get(&self.key)) {
-                learnt = quiet.entry(&place, &self.key, &value, sealed);
+            if let (Some(place), Some(sealed)) = (object.place(), object.values().get(&key)) {
+                learnt = quiet.entry(&place, &key, &value, sealed);
             }
             Ok(())
         })?;
