@@ -40,6 +40,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) json: bool,
     /// No line break follows what is written.
     pub(crate) ends_file: bool,
+    /// What follows would become part of a block text.
+    pub(crate) no_lines: bool,
     /// What stands between a key's colon and its value, between brackets.
     pub(crate) colon: &'a str,
     /// What stands between entries, between brackets.
@@ -54,6 +56,7 @@ impl Default for Layout<'_> {
             indentless: true,
             json: false,
             ends_file: false,
+            no_lines: false,
             colon: ": ",
             comma: ", ",
         }
@@ -210,7 +213,7 @@ impl Layout<'_> {
         Room {
             in_flow,
             json: self.json,
-            lines,
+            lines: lines.filter(|_| !self.no_lines),
             header: "",
             ends_file: self.ends_file,
             line_break: self.line_break,

@@ -105,8 +105,8 @@ impl<'f> Splice<'f> {
                 refusal: Refusal::UnendedBlock,
             });
         }
-        let layout = Layout { ends_file, ..self.layout(node, end) };
         let column = self.column(node);
+        let layout = self.layout_before(node, end, column);
         let mut text = String::new();
         for new in new {
             layout.new_line(&mut text, column);
@@ -152,8 +152,7 @@ impl<'f> Splice<'f> {
         if !rest_is_free(self.file, span.end) {
             return self.refuse(node, Refusal::Layout);
         }
-        let layout =
-            Layout { ends_file: end == self.file.text().len(), ..self.layout(node, span.start) };
+        let layout = self.layout_before(node, end, column);
         let before = |new: &&Inserted| index == 0 && new.after.is_none();
         let new: Vec<_> = entries
             .inserted
@@ -213,7 +212,12 @@ impl<'f> Splice<'f> {
             if index == 0 && (behind.is_none() || has_properties) {
                 let stays = if has_comment(self.file, span.end) { span.end } else { end };
                 let stays = if spans.len() == 1 { end } else { stays };
-                patches.replace(span.start..stays.max(span.end), empty);
+                // Where a sequence stood in the column of its key, nothing else may stand.
+                let key_column = around.column.filter(|_| key.is_some());
+                let deeper =
+                    key_column.filter(|key| *key >= self.column_of(span.start)).map_or(0, |_| 2);
+                let text = [&" ".repeat(deeper), empty].concat();
+                patches.replace(span.start..stays.max(span.end), text);
             } else {
                 patches.remove_lines(line_start(self.file, span.start)..past_break(self.file, end));
             }
@@ -251,8 +255,8 @@ impl<'f> Splice<'f> {
             return self.refuse(node, Refusal::Comment);
         }
         let sequence = entries.inserted.iter().any(|new| new.key.is_none());
-        let ends_file = line_end(self.file, raw.end as usize) == self.file.text().len();
-        let layout = Layout { ends_file, ..self.layout(node, raw.start as usize) };
+        let end = line_end(self.file, raw.end as usize);
+        let layout = self.layout_before(node, end, around.column.unwrap_or(0));
         self.lay_out_below(
             patches,
             node,

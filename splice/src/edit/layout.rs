@@ -53,6 +53,13 @@ impl<'f> Splice<'f> {
         layout
     }
 
+    /// The layout for new text of a collection in `column` that will stand before `end`, the end of a line.
+    pub(super) fn layout_before(&self, node: NodeId, end: usize, column: usize) -> Layout<'f> {
+        let ends_file = end == self.file.text().len();
+        let no_lines = swallows_below(self.file, end, column + 1);
+        Layout { ends_file, no_lines, ..self.layout(node, end) }
+    }
+
     /// Step of indentation, and whether sequences stand in the column of their key: by the first example of each.
     fn habits(&self, root: NodeId) -> (usize, bool) {
         let tree = self.file.tree();
@@ -178,8 +185,8 @@ pub(super) fn begins_line(file: &File<'_>, offset: usize) -> bool {
     file.slice(line_start(file, offset)..offset).bytes().all(is_blank)
 }
 
-/// A comment on a line of its own after an offset that stands so far in that a block text in `column` would swallow it.
-pub(super) fn comment_below(file: &File<'_>, mut from: usize, column: usize) -> bool {
+/// A line after an offset, a comment or one of blanks, that stands so far in that a block text in `column` would swallow it.
+pub(super) fn swallows_below(file: &File<'_>, mut from: usize, column: usize) -> bool {
     let mut at = past_break(file, line_end(file, from));
     while at > from && at < file.text().len() {
         let line = file.slice(at..line_end(file, at));
@@ -187,7 +194,8 @@ pub(super) fn comment_below(file: &File<'_>, mut from: usize, column: usize) -> 
         if !content.trim_start_matches('\t').is_empty() && !content.starts_with('#') {
             return false;
         }
-        if content.starts_with('#') && line.len() - content.len() >= column {
+        let indentation = line.len() - content.len();
+        if indentation > column || (indentation == column && !content.is_empty()) {
             return true;
         }
         (from, at) = (at, past_break(file, line_end(file, at)));

@@ -5,7 +5,7 @@ use crate::{
     edit::{
         Entries, Splice, Whole,
         layout::{
-            Around, begins_line, comment_below, find_past_gap, has_comment, line_end, rest_is_free,
+            Around, begins_line, find_past_gap, has_comment, line_end, rest_is_free, swallows_below,
         },
         patch::Patches,
     },
@@ -48,7 +48,7 @@ impl<'f> Splice<'f> {
         let lines = if keeps { raw.indent() } else { column };
         // Blanks or a comment behind the old text would become part of a block text.
         let rest = self.file.slice(span.end..line_end(self.file, span.end));
-        let swallows = comment_below(self.file, span.end, lines);
+        let swallows = swallows_below(self.file, span.end, lines);
         let may_break = !around.in_flow && !layout.json && rest.is_empty() && !swallows;
         let room = Room {
             in_flow: around.in_flow,
@@ -148,8 +148,8 @@ impl<'f> Splice<'f> {
             raw,
             around,
             &|out, column| {
-                let ends_file = raw.end as usize == self.file.text().len();
-                Layout { ends_file, ..layout }.lines(out, value, column);
+                let end = line_end(self.file, raw.end as usize);
+                self.layout_before(node, end, column).lines(out, value, column);
             },
             matches!(value, Value::Sequence(_)),
         )

@@ -45,6 +45,10 @@ impl Reader<'_> {
         if !tag && self.cursor.at == start + 1 {
             return self.stop(Problem::Properties);
         }
+        // A colon is part of such a name in YAML 1.2; libyaml, and so kubectl, ends the name before it and reads a key.
+        if !tag && self.text.get(start..self.cursor.at).is_some_and(|name| name.contains(&b':')) {
+            return Err(Stop { at: start, problem: Problem::Disputed });
+        }
         Ok(())
     }
 
