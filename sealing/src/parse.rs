@@ -311,9 +311,7 @@ fn values(node: &Node<'_>, slots: &[Slot]) -> Result<BTreeMap<DataKey, Value>, P
         if bytes.len() > data_encoding::BASE64.encode_len(Value::MAX) {
             return Err(node.refused(Refused::Value));
         }
-        let bytes = data_encoding::BASE64
-            .decode(bytes.as_bytes())
-            .map_err(|_| node.refused(Refused::Base64))?;
+        let bytes = node.base64(bytes)?;
         if !Value::has_length(bytes.len()) {
             return Err(node.refused(Refused::Value));
         }
@@ -357,10 +355,18 @@ impl<'a> Node<'a> {
         if text.len() != data_encoding::BASE64.encode_len(N) {
             return Err(self.refused(Refused::Length(N)));
         }
-        let bytes = data_encoding::BASE64
-            .decode(text.as_bytes())
-            .map_err(|_| self.refused(Refused::Base64))?;
+        let bytes = self.base64(text)?;
         bytes.into_boxed_slice().try_into().map_err(|_| self.refused(Refused::Length(N)))
+    }
+
+    /// The bytes of a text in base64, which stands here, alone or behind something else.
+    fn base64(&self, text: &str) -> Result<Vec<u8>, ParseError> {
+        // Crate data-encoding takes texts that were joined, each with its own padding (`Encoding::is_canonical`); then other texts would
+        // mean the same bytes.
+        if text.trim_end_matches('=').contains('=') {
+            return Err(self.refused(Refused::Base64));
+        }
+        data_encoding::BASE64.decode(text.as_bytes()).map_err(|_| self.refused(Refused::Base64))
     }
 
     pub(crate) fn items(&self) -> Result<impl Iterator<Item = Node<'a>>, ParseError> {

@@ -7,6 +7,7 @@
     reason = "what goes wrong in a test is to end it"
 )]
 
+mod base64;
 mod change;
 mod circle;
 mod escrow;
