@@ -10,6 +10,7 @@
 mod base64;
 mod change;
 mod circle;
+mod cost;
 mod escrow;
 mod pins;
 mod place;
