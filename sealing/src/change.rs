@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use envelope::{Random, RandomError};
 
 use crate::{
-    DataKey, KeyRing, Kid, MAX_SLOTS, MAX_VALUE, MAX_WRAPS, OpenError, Plaintext, Recipient,
-    SealedSecret, Slot, SlotId, Value,
+    DataKey, KeyRing, Kid, MAX_NAME, MAX_SLOTS, MAX_VALUE, MAX_WRAPS, OpenError, Plaintext,
+    Recipient, SealedSecret, Slot, SlotId, Value,
 };
 
 /// Why nothing was sealed. The object is as it was.
@@ -39,6 +39,9 @@ pub enum SealError {
     /// The scope binds a namespace, and the object has none.
     #[error("the object has no namespace, and its scope binds one")]
     NoNamespace,
+    /// A name, namespace or type that would be refused when the object is read.
+    #[error("{0} must have 1 to 253 bytes")]
+    Name(&'static str),
     /// A type whose Secrets Kubernetes makes itself.
     #[error(
         "Secrets of type kubernetes.io/service-account-token belong to Kubernetes; use a token of the TokenRequest API"
@@ -65,6 +68,7 @@ impl SealedSecret {
         random: &dyn Random,
     ) -> Result<(), SealError> {
         check(recipients)?;
+        self.check_place()?;
         if self.template.secret_type() == "kubernetes.io/service-account-token" {
             return Err(SealError::ServiceAccountToken);
         }
@@ -157,6 +161,19 @@ impl SealedSecret {
         fresh.set(&values, recipients, random)?;
         *self = fresh;
         Ok(())
+    }
+
+    fn check_place(&self) -> Result<(), SealError> {
+        let parts = [
+            ("metadata.name", self.name.as_str()),
+            ("spec.template.type", self.template.secret_type()),
+            // Whether there must be one, the scope says.
+            ("metadata.namespace", self.namespace.as_deref().unwrap_or("-")),
+        ];
+        match parts.iter().find(|(_, text)| !(1..=MAX_NAME).contains(&text.len())) {
+            Some((field, _)) => Err(SealError::Name(field)),
+            None => Ok(()),
+        }
     }
 
     fn free_id(&self, random: &dyn Random) -> Result<SlotId, RandomError> {

@@ -61,5 +61,7 @@ pub const SUITE: u8 = 1;
 pub const MAX_SLOTS: usize = 64;
 /// The most recipients of a slot.
 pub const MAX_WRAPS: usize = 32;
+/// The most bytes of a name, a namespace and a type. Kubernetes limits names so; all three are hashed for each value.
+pub const MAX_NAME: usize = 253;
 /// The longest value, in bytes: what a Secret may hold in all.
 pub const MAX_VALUE: usize = 1_048_576;

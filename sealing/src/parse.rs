@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    API_VERSION, Binding, Commit, DataKey, KIND, Kid, MAX_SLOTS, MAX_WRAPS, SUITE, Scope,
+    API_VERSION, Binding, Commit, DataKey, KIND, Kid, MAX_NAME, MAX_SLOTS, MAX_WRAPS, SUITE, Scope,
     SealedSecret, Slot, SlotId, Template, TemplateError, Value, Wrap,
 };
 
@@ -111,6 +111,9 @@ pub enum Refused {
     /// Empty where something must be.
     #[error("must not be empty")]
     Empty,
+    /// A name, a namespace or a type that is longer than any.
+    #[error("must not have more than 253 bytes")]
+    TooLong,
     /// A type whose Secrets Kubernetes makes itself.
     #[error(
         "Secrets of type kubernetes.io/service-account-token belong to Kubernetes; use a token of the TokenRequest API"
@@ -178,10 +181,10 @@ impl SealedSecret {
             return Err(root.refused(Refused::Kind));
         }
         let metadata = object.required("metadata")?.mapping()?;
-        let name = metadata.required("name")?.text_not_empty()?.to_owned();
+        let name = metadata.required("name")?.name()?.to_owned();
         let namespace = match metadata.optional("namespace") {
             None => None,
-            Some(node) => Some(node.text_not_empty()?.to_owned()),
+            Some(node) => Some(node.name()?.to_owned()),
         };
 
         let spec = object.required("spec")?.mapping()?;
@@ -228,7 +231,7 @@ fn template(node: &Node<'_>) -> Result<Template, ParseError> {
     fields.only(&["type", "immutable", "metadata", "data"])?;
     let mut out = Template::default();
     if let Some(node) = fields.optional("type") {
-        let text = node.text_not_empty()?;
+        let text = node.name()?;
         if text == "kubernetes.io/service-account-token" {
             return Err(node.refused(Refused::ServiceAccountToken));
         }
@@ -311,9 +314,7 @@ fn values(node: &Node<'_>, slots: &[Slot]) -> Result<BTreeMap<DataKey, Value>, P
         if bytes.len() > data_encoding::BASE64.encode_len(Value::MAX) {
             return Err(node.refused(Refused::Value));
         }
-        let bytes = data_encoding::BASE64
-            .decode(bytes.as_bytes())
-            .map_err(|_| node.refused(Refused::Base64))?;
+        let bytes = node.base64(bytes)?;
         if !Value::has_length(bytes.len()) {
             return Err(node.refused(Refused::Value));
         }
@@ -346,9 +347,13 @@ impl<'a> Node<'a> {
         self.json.as_str().ok_or_else(|| self.refused(Refused::Text))
     }
 
-    pub(crate) fn text_not_empty(&self) -> Result<&'a str, ParseError> {
-        let text = self.text()?;
-        if text.is_empty() { Err(self.refused(Refused::Empty)) } else { Ok(text) }
+    /// Text that may be part of a place.
+    fn name(&self) -> Result<&'a str, ParseError> {
+        match self.text()? {
+            "" => Err(self.refused(Refused::Empty)),
+            text if text.len() > MAX_NAME => Err(self.refused(Refused::TooLong)),
+            text => Ok(text),
+        }
     }
 
     /// Exactly N bytes, written in base64.
@@ -357,10 +362,18 @@ impl<'a> Node<'a> {
         if text.len() != data_encoding::BASE64.encode_len(N) {
             return Err(self.refused(Refused::Length(N)));
         }
-        let bytes = data_encoding::BASE64
-            .decode(text.as_bytes())
-            .map_err(|_| self.refused(Refused::Base64))?;
+        let bytes = self.base64(text)?;
         bytes.into_boxed_slice().try_into().map_err(|_| self.refused(Refused::Length(N)))
+    }
+
+    /// The bytes of a text in base64, which stands here, alone or behind something else.
+    fn base64(&self, text: &str) -> Result<Vec<u8>, ParseError> {
+        // Crate data-encoding takes texts that were joined, each with its own padding (`Encoding::is_canonical`); then other texts would
+        // mean the same bytes.
+        if text.trim_end_matches('=').contains('=') {
+            return Err(self.refused(Refused::Base64));
+        }
+        data_encoding::BASE64.decode(text.as_bytes()).map_err(|_| self.refused(Refused::Base64))
     }
 
     pub(crate) fn items(&self) -> Result<impl Iterator<Item = Node<'a>>, ParseError> {

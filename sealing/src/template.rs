@@ -1,10 +1,11 @@
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
 use crate::{DataKey, Opened, Plaintext};
 
-/// The most bytes that all of `template.data` may become, judged on what the values could be at most.
+/// The most bytes that the values and what all of `template.data` becomes may have together, judged on what the values could be at most.
+/// It is what an API server takes: were it judged there, text of the right length beside a value, or around `quote`, would tell of it.
 const MAX_RENDERED: usize = 1_048_576;
 
 /// What a Secret has besides values, in clear text. Its type is bound to the values; the rest may be edited by whoever may edit the file.
@@ -50,7 +51,7 @@ pub enum TemplateErrorKind {
     #[error("it names a key that is not among the values")]
     NoKey,
     /// It could become too long.
-    #[error("with it, what the template makes could be over 1,048,576 bytes")]
+    #[error("with it, the values and what the template makes could be over 1,048,576 bytes")]
     TooLong,
 }
 
@@ -74,15 +75,17 @@ impl Template {
         &'t self,
         lengths: &BTreeMap<&str, usize>,
     ) -> Result<Vec<(&'t DataKey, Parts<'t>)>, TemplateError> {
-        let mut left = MAX_RENDERED;
+        let values = lengths.values().fold(0, |sum: usize, len| sum.saturating_add(*len));
+        let mut left = MAX_RENDERED.saturating_sub(values);
         self.data
             .iter()
             .map(|(key, text)| {
                 let parts = Parts::parse(key, text)?;
                 for (line, part) in &parts.0 {
                     let error = |why| TemplateError { key: key.clone(), line: *line, why };
-                    let len =
-                        part.len_at_most(lengths).ok_or_else(|| error(TemplateErrorKind::NoKey))?;
+                    let len = part
+                        .len_at_most(|key| lengths.get(key).copied())
+                        .ok_or_else(|| error(TemplateErrorKind::NoKey))?;
                     left =
                         left.checked_sub(len).ok_or_else(|| error(TemplateErrorKind::TooLong))?;
                 }
@@ -127,10 +130,8 @@ impl<'t> Parts<'t> {
     /// The text with the values in it. Values that are not there were refused when it was parsed.
     pub(crate) fn render(&self, values: &Opened) -> Plaintext {
         let bytes = |key: &str| values.get(key).map_or(&[][..], Plaintext::expose_secret);
-        let mut lengths = BTreeMap::new();
-        lengths
-            .extend(values.iter().map(|(key, value)| (key.as_str(), value.expose_secret().len())));
-        let len = self.0.iter().filter_map(|(_, part)| part.len_at_most(&lengths)).sum();
+        let len = |key: &str| Some(bytes(key).len());
+        let len = self.0.iter().filter_map(|(_, part)| part.len_at_most(len)).sum();
         // It never grows, so no copy is left behind.
         let mut out = Zeroizing::new(Vec::with_capacity(len));
         for (_, part) in &self.0 {
@@ -150,8 +151,7 @@ impl<'t> Parts<'t> {
 
 impl Part<'_> {
     /// The most bytes that it becomes; `None` where it names a key that is not there.
-    fn len_at_most(&self, lengths: &BTreeMap<&str, usize>) -> Option<usize> {
-        let value = |key: &str| lengths.get(key).copied();
+    fn len_at_most(&self, value: impl Fn(&str) -> Option<usize>) -> Option<usize> {
         Some(match self {
             Self::Text(text) => text.len(),
             Self::Value(key, Form::Bytes) => value(key)?,
@@ -194,8 +194,18 @@ fn quote(out: &mut Vec<u8>, bytes: &[u8]) {
         #[expect(clippy::expect_used, reason = "text is written to memory")]
         serde_json::to_writer(&mut *out, text).expect("a string is JSON");
     };
-    match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed(text) => write(text),
-        Cow::Owned(text) => write(&Zeroizing::new(text)),
+    match str::from_utf8(bytes) {
+        Ok(text) => write(text),
+        Err(_) => {
+            // `String::from_utf8_lossy` would grow, and leave copies behind. A byte becomes three at most.
+            let mut text = Zeroizing::new(String::with_capacity(bytes.len().saturating_mul(3)));
+            for chunk in bytes.utf8_chunks() {
+                text.push_str(chunk.valid());
+                if !chunk.invalid().is_empty() {
+                    text.push(char::REPLACEMENT_CHARACTER);
+                }
+            }
+            write(&text);
+        }
     }
 }

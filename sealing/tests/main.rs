@@ -7,8 +7,10 @@
     reason = "what goes wrong in a test is to end it"
 )]
 
+mod base64;
 mod change;
 mod circle;
+mod cost;
 mod escrow;
 mod pins;
 mod place;

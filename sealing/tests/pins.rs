@@ -17,7 +17,7 @@ fn identity() -> ClusterIdentity {
     ClusterIdentity::from_seed(KeyMaterial::make(&SystemRandom).unwrap())
 }
 
-fn good() -> Json {
+pub(crate) fn good() -> Json {
     let all = keys(2);
     let list = [pinned(&all[0], KeyState::Retiring), pinned(&all[1], KeyState::Active)];
     written(&SealingKeys::sign(&identity(), "prod", 3, list.into()).unwrap())

@@ -62,10 +62,11 @@ fn what_cannot_be_rendered_is_told_with_its_line() {
 /// Whether it is too long is judged on sealed lengths, so that it does not tell a value's.
 #[test]
 fn length_is_judged_before_anything_is_opened() {
-    let block = vec![b'x'; 300_000];
+    let block = vec![b'x'; 250_000];
     let all = keys(1);
     let values: [(&str, &[u8]); 1] = [("v", &block)];
     assert!(render("{{ v }}{{ v }}{{ v }}", &values).is_ok());
+    // The value itself is in the Secret too: four times, and the fifth is too much.
     let error = render("{{ v }}{{ v }}{{ v }}{{ v }}", &values).unwrap_err();
     assert!(error.contains("could be over 1,048,576 bytes"), "{error}");
     // Without a key that opens it, the answer about the template is the same.
@@ -76,6 +77,25 @@ fn length_is_judged_before_anything_is_opened() {
     let mut object = SealedSecret::new(Scope::Strict, Some("prod"), "db", template);
     set(&mut object, &values, &recipients(&all));
     assert!(matches!(object.open_rendered(&ring(&keys(1))), Err(OpenError::Template(_))));
+}
+
+/// An API server takes 1,048,576 bytes in all. Whoever may edit the text could fill up to there and see from a refusal how long a value is,
+/// or how many characters of it are escaped: so what is rendered fits, whatever the values are.
+#[test]
+fn no_text_brings_a_secret_to_where_its_values_decide() {
+    // A value of 1 to 28 bytes could have 28.
+    let free = 1_048_576 - 28;
+    for value in [&b"x"[..], &[b'"'; 28], &[0; 28]] {
+        let values: [(&str, &[u8]); 1] = [("v", value)];
+        assert_eq!(render(&"t".repeat(free), &values).map(|text| text.len()), Ok(free));
+        let error = render(&"t".repeat(free + 1), &values).unwrap_err();
+        assert!(error.contains("could be over 1,048,576 bytes"), "{error}");
+        // In quotes, each byte of 28 could be six, and there are the quotes.
+        let text = "t".repeat(free - 28 * 6 - 2);
+        assert!(render(&format!("{text}{{{{ v | quote }}}}"), &values).is_ok());
+        let error = render(&format!("{text}t{{{{ v | quote }}}}"), &values).unwrap_err();
+        assert!(error.contains("could be over 1,048,576 bytes"), "{error}");
+    }
 }
 
 proptest! {
