@@ -80,7 +80,6 @@ fn check(folder: &Path, force: bool) -> Result<(), Failure> {
             "add a line to .husky/pre-commit and to .husky/pre-merge-commit: strongroom lint --staged",
         ));
     }
-    let real = |path: PathBuf| path.canonicalize().unwrap_or(path);
     let (own, tree) = (real(git::common_folder()?), git::root().map(real));
     let place = real(folder.to_owned());
     if force || place.starts_with(own) || tree.is_some_and(|tree| place.starts_with(tree)) {
@@ -91,6 +90,16 @@ fn check(folder: &Path, force: bool) -> Result<(), Failure> {
         "core.hooksPath leads there, and every repository with that setting would have the hook",
         "add --force, if that is meant; or give this one hooks of its own: git config core.hooksPath .githooks",
     ))
+}
+
+/// The path that a path leads to, also where not all of it is there yet.
+fn real(path: PathBuf) -> PathBuf {
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let there = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    match there.and_then(|(part, real)| Some(real.join(path.strip_prefix(part).ok()?))) {
+        Some(real) => real,
+        None => path,
+    }
 }
 
 /// One hook, and what was there before it.

@@ -25,7 +25,10 @@ fn each_rule_finds_what_it_is_for() {
             repo.write(name, &text);
             let found = repo.lint(&[name]);
             if wanted.is_empty() {
-                assert!(!found.is_empty() && found.iter().all(|(rule, _)| *rule == id), "{name}: {found:?}");
+                assert!(
+                    !found.is_empty() && found.iter().all(|(rule, _)| *rule == id),
+                    "{name}: {found:?}"
+                );
             } else {
                 assert_eq!(found, wanted, "{}", file.display());
             }
@@ -42,8 +45,14 @@ fn no_message_repeats_a_value() {
     repo.write("a.yaml", secret("db"));
     repo.write("values.yaml", format!("db:\n  password: {VALUE}\n"));
     repo.write("config.yaml", format!("kind: ConfigMap\napiVersion: v1\ndata:\n  PASSWORD: {VALUE}\n  x: |\n    db.password={VALUE}\n"));
-    repo.write("kustomization.yaml", format!("secretGenerator:\n- name: a\n  literals:\n  - PASSWORD={VALUE}\n"));
-    repo.write("t.yaml", format!("{{{{ if .x }}}}\nkind: Secret\nstringData:\n  password: {VALUE}\n{{{{ end }}}}\n"));
+    repo.write(
+        "kustomization.yaml",
+        format!("secretGenerator:\n- name: a\n  literals:\n  - PASSWORD={VALUE}\n"),
+    );
+    repo.write(
+        "t.yaml",
+        format!("{{{{ if .x }}}}\nkind: Secret\nstringData:\n  password: {VALUE}\n{{{{ end }}}}\n"),
+    );
     repo.write("broken.yaml", format!("kind: Secret\n  a: [{VALUE}\n"));
     repo.write(".env", format!("PASSWORD={VALUE}\n"));
     for form in ["text", "json", "sarif"] {
@@ -51,7 +60,15 @@ fn no_message_repeats_a_value() {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(!said.contains(VALUE), "{said}");
-        for file in ["a.yaml", "values.yaml", "config.yaml", "kustomization.yaml", "t.yaml", "broken.yaml", ".env"] {
+        for file in [
+            "a.yaml",
+            "values.yaml",
+            "config.yaml",
+            "kustomization.yaml",
+            "t.yaml",
+            "broken.yaml",
+            ".env",
+        ] {
             assert!(said.contains(file), "{file} is not in {said}");
         }
     }
@@ -65,7 +82,10 @@ fn files_that_a_generator_takes_are_found_only_where_they_would_be_committed() {
     assert_eq!(repo.lint(&[]), []);
     repo.write("db.env", "HOST=db\n");
     repo.write("certs/server.key", "something\n");
-    let both = [("SR103".to_owned(), "kustomization.yaml:4".to_owned()), ("SR103".to_owned(), "kustomization.yaml:7".to_owned())];
+    let both = [
+        ("SR103".to_owned(), "kustomization.yaml:4".to_owned()),
+        ("SR103".to_owned(), "kustomization.yaml:7".to_owned()),
+    ];
     assert_eq!(repo.lint(&[]), both);
     repo.git(&["add", "."]);
     assert_eq!(repo.lint(&["--staged"]), both);

@@ -90,7 +90,8 @@ impl Repo {
     /// What lint finds, and its exit code agrees: rule and `file:line`.
     pub(crate) fn lint(&self, arguments: &[&str]) -> Vec<(String, String)> {
         let findings = self.findings(arguments);
-        let text = |finding: &serde_json::Value, field: &str| finding[field].as_str().unwrap().to_owned();
+        let text =
+            |finding: &serde_json::Value, field: &str| finding[field].as_str().unwrap().to_owned();
         findings
             .iter()
             .map(|finding| {
@@ -128,10 +129,6 @@ impl Repo {
     pub(crate) fn fetch(&self, cluster: &str) {
         let list = self.beside(&format!("{cluster}/{cluster}.yaml"));
         self.ok(&["sealing-keys", "fetch", list.to_str().unwrap()]);
-    }
-
-    pub(crate) fn keys(&self, cluster: &str) -> String {
-        self.beside(cluster).join("sealing.keys").to_str().unwrap().to_owned()
     }
 
     /// Seals a Secret into a file.

@@ -4,7 +4,10 @@ use crate::repo::Repo;
 
 fn rules(comment: &str, line: &str) -> Vec<String> {
     let repo = Repo::new();
-    repo.rules("a.yaml", format!("apiVersion: v1\nkind: Secret\nstringData:\n{comment}  a: b{line}\n"))
+    repo.rules(
+        "a.yaml",
+        format!("apiVersion: v1\nkind: Secret\nstringData:\n{comment}  a: b{line}\n"),
+    )
 }
 
 #[test]
