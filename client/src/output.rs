@@ -79,6 +79,20 @@ pub(crate) fn is_watched() -> bool {
     io::stdout().is_terminal()
 }
 
+/// A word in red, where a person looks at stdout.
+pub(crate) fn red(word: &str) -> String {
+    coloured("31", word)
+}
+
+/// A word in yellow, where a person looks at stdout.
+pub(crate) fn yellow(word: &str) -> String {
+    coloured("33", word)
+}
+
+fn coloured(colour: &str, word: &str) -> String {
+    if is_watched() { format!("\x1b[1;{colour}m{word}\x1b[0m") } else { word.to_owned() }
+}
+
 /// Replaces what stood on a terminal before. Lines are cleared one by one, so that nothing flickers.
 pub(crate) fn redraw(text: &str) -> Result<(), Failure> {
     let lines = text.replace('\n', "\x1b[K\n");

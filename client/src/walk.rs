@@ -1,6 +1,11 @@
 //! The files of a repository that may have objects of Kubernetes in them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use ignore::WalkState;
 
 use crate::{failure::Failure, repository::FOLDER};
 
@@ -36,8 +41,11 @@ pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(out)
 }
 
-/// Every YAML and JSON file in or below `paths` that git does not ignore, in order.
-pub(crate) fn tracked(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+/// Every file in or below `paths` that git does not ignore and that is wanted, in order. What is named itself is taken whatever it is.
+pub(crate) fn not_ignored(
+    paths: &[PathBuf],
+    is_wanted: fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>, Failure> {
     let (Some(first), rest) = (paths.first(), paths.get(1..).unwrap_or_default()) else {
         return Ok(Vec::new());
     };
@@ -45,24 +53,43 @@ pub(crate) fn tracked(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     for path in rest {
         walk.add(path);
     }
-    // Hidden folders are looked at: .github has workflows, and pins are judged by rules of their own.
-    walk.hidden(false).filter_entry(|entry| {
-        entry.depth() == 0 || entry.file_name() != ".git" && entry.file_name() != FOLDER
+    // Hidden folders are looked at: .github has workflows. Files that only other tools ignore by are none of git's.
+    walk.hidden(false)
+        .ignore(false)
+        .filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git");
+    let found = Mutex::new(Ok(Vec::new()));
+    walk.build_parallel().run(|| {
+        Box::new(|entry| {
+            let Ok(mut found) = found.lock() else { return WalkState::Quit };
+            match entry {
+                Ok(entry) => {
+                    let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+                    if let Ok(found) = &mut *found
+                        && is_file
+                        && (entry.depth() == 0 || is_wanted(entry.path()))
+                    {
+                        found.push(entry.into_path());
+                    }
+                    WalkState::Continue
+                }
+                Err(error) => {
+                    *found = Err(error);
+                    WalkState::Quit
+                }
+            }
+        })
     });
-    let mut out = Vec::new();
-    for entry in walk.sort_by_file_name(Ord::cmp).build() {
-        let entry = entry.map_err(|error| {
-            Failure::new(
-                "not everything can be looked through",
-                error.to_string(),
-                "name files and folders that exist, and that you may read",
-            )
-        })?;
-        let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-        if is_file && (entry.depth() == 0 || is_manifest(entry.path())) {
-            out.push(entry.into_path());
-        }
-    }
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut out = found.map_err(|error| {
+        Failure::new(
+            "not everything can be looked through",
+            error.to_string(),
+            "name files and folders that exist, and that you may read",
+        )
+        .usage()
+    })?;
+    out.sort();
+    out.dedup();
     Ok(out)
 }
 

@@ -1,45 +1,38 @@
-//! What looks like a credential.
+//! Credentials that are known by their form alone, wherever they stand.
+//!
+//! Promise: each form is looked for by a prefix and must have the alphabet and the length that its issuer gives it, so that a text that
+//! merely speaks of tokens has none. Deliberately absent: guesses by entropy; those need a name that says what the value is (`literal`).
 
 use memchr::memmem;
 
-/// A credential in a text: where it begins, and what it is. Only forms that nothing else has: each is looked for by its prefix and must
-/// have the length and alphabet that its issuer gives it.
+use super::literal::{is_placeholder, is_reference};
+
+/// The credentials of a text: where each begins, and what it is.
 pub(crate) fn known(text: &str) -> Vec<(usize, &'static str)> {
     let mut out = Vec::new();
     for form in FORMS {
-        for at in memmem::find_iter(text.as_bytes(), form.prefix) {
-            let behind = text.get(at + form.prefix.len()..).unwrap_or_default();
-            let len = behind.bytes().take_while(|byte| (form.alphabet)(*byte)).count();
-            let begins = text.get(..at).is_none_or(|before| {
-                !before.ends_with(|last: char| last.is_ascii_alphanumeric() || last == '_')
-            });
-            let token = behind.get(..len).unwrap_or_default();
-            if begins && form.length.contains(&len) && is_random(token) {
-                out.push((at, form.what));
-            }
-        }
+        out.extend(
+            all(text, form.prefix).filter(|at| form.is_at(text, *at)).map(|at| (at, form.what)),
+        );
     }
-    let all = |prefix: &'static str| memmem::find_iter(text.as_bytes(), prefix);
-    out.extend(all("-----BEGIN ").filter_map(|at| {
-        let label = text.get(at + "-----BEGIN ".len()..)?.split("-----").next()?;
-        (label.ends_with("PRIVATE KEY") && label.len() < 40).then_some((at, "a private key"))
-    }));
     out.extend(
-        all("eyJ")
-            .filter(|at| is_jwt(text.get(*at..).unwrap_or_default()))
-            .map(|at| (at, "a JSON web token")),
+        all(text, PEM).filter(|at| is_private_key(text, *at)).map(|at| (at, "a private key")),
     );
-    out.extend(all("://").filter_map(|at| {
-        let authority = text
-            .get(at + "://".len()..)?
-            .split(['/', '?', '#', ' ', '"', '\'', '\n', '`', '<'])
-            .next()?;
-        let (user_info, _) = authority.rsplit_once('@')?;
-        let (_, password) = user_info.split_once(':')?;
-        (password.len() >= 3 && !is_reference(password)).then_some((at, "a password in a URL"))
-    }));
+    out.extend(
+        all(text, PEM_IN_BASE64)
+            .filter(|at| is_encoded_private_key(text, *at))
+            .map(|at| (at, "a private key in base64")),
+    );
+    out.extend(all(text, "eyJ").filter(|at| is_jwt(text, *at)).map(|at| (at, "a JSON web token")));
+    out.extend(
+        all(text, "://").filter(|at| has_password(text, *at)).map(|at| (at, "a password in a URL")),
+    );
     out.sort_unstable();
     out
+}
+
+fn all<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = usize> + 'a {
+    memmem::find_iter(text.as_bytes(), prefix)
 }
 
 struct Form {
@@ -58,25 +51,55 @@ const fn form(
     Form { prefix, alphabet, length, what }
 }
 
-/// Prefixes, alphabets and lengths as the issuers document them.
-const FORMS: [Form; 16] = [
+/// Prefixes, alphabets and lengths behind them, as the issuers document them.
+const FORMS: [Form; 31] = [
     form("AKIA", upper, 16..=16, "an access key id of AWS"),
     form("ASIA", upper, 16..=16, "a temporary access key id of AWS"),
     form("ghp_", word, 36..=251, "a token of GitHub"),
     form("gho_", word, 36..=251, "a token of GitHub"),
+    form("ghu_", word, 36..=251, "a token of GitHub"),
     form("ghs_", word, 36..=251, "a token of GitHub"),
+    form("ghr_", word, 36..=251, "a token of GitHub"),
     form("github_pat_", word, 40..=251, "a token of GitHub"),
-    form("glpat-", dashed, 20..=64, "a token of GitLab"),
+    form("glpat-", dashed, 20..=320, "a token of GitLab"),
+    form("gldt-", dashed, 20..=320, "a deploy token of GitLab"),
+    form("glrt-", dashed, 20..=320, "a runner token of GitLab"),
     form("xoxb-", dashed, 20..=120, "a token of Slack"),
     form("xoxp-", dashed, 20..=120, "a token of Slack"),
+    form("xoxa-", dashed, 20..=120, "a token of Slack"),
+    form("xapp-", dashed, 20..=160, "a token of Slack"),
+    form("hooks.slack.com/services/", path, 40..=80, "a webhook of Slack"),
     form("sk_live_", word, 20..=120, "a key of Stripe"),
     form("rk_live_", word, 20..=120, "a key of Stripe"),
+    form("whsec_", base64, 32..=80, "a webhook secret of Stripe"),
     form("AIza", dashed, 35..=35, "a key of Google"),
     form("GOCSPX-", dashed, 20..=40, "a client secret of Google"),
     form("npm_", word, 36..=36, "a token of npm"),
+    form("pypi-AgE", dashed, 50..=250, "a token of PyPI"),
     form("dckr_pat_", dashed, 20..=64, "a token of Docker Hub"),
-    form("AGE-SECRET-KEY-", upper, 50..=80, "a private key of age"),
+    form("dop_v1_", word, 64..=64, "a token of DigitalOcean"),
+    form("hvs.", dashed, 24..=200, "a token of Vault"),
+    form("SG.", dotted, 60..=70, "a key of SendGrid"),
+    form("sk-proj-", dashed, 40..=200, "a key of OpenAI"),
+    form("AccountKey=", base64, 86..=88, "an account key of Azure Storage"),
+    form("SharedAccessKey=", base64, 43..=44, "a shared access key of Azure"),
+    form("AGE-SECRET-KEY-1", upper, 58..=58, "a private key of age"),
 ];
+
+impl Form {
+    fn is_at(&self, text: &str, at: usize) -> bool {
+        let behind = text.get(at + self.prefix.len()..).unwrap_or_default();
+        let len = behind.bytes().take_while(|byte| (self.alphabet)(*byte)).count();
+        let token = behind.get(..len).unwrap_or_default();
+        // Inside of a longer word it is no prefix, such as in base64.
+        let begins = text.get(..at).is_none_or(|before| !before.ends_with(is_of_a_word));
+        begins && self.length.contains(&len) && is_random(token)
+    }
+}
+
+fn is_of_a_word(last: char) -> bool {
+    last.is_ascii_alphanumeric() || matches!(last, '_' | '+' | '-')
+}
 
 fn upper(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit()
@@ -90,123 +113,136 @@ fn dashed(byte: u8) -> bool {
     word(byte) || byte == b'-'
 }
 
-/// Examples in documentation repeat themselves; what was drawn at random does not.
+fn dotted(byte: u8) -> bool {
+    dashed(byte) || byte == b'.'
+}
+
+fn path(byte: u8) -> bool {
+    word(byte) || byte == b'/'
+}
+
+fn base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)
+}
+
+/// Examples in documentation repeat themselves or say what they are; what was drawn at random does neither.
 fn is_random(token: &str) -> bool {
     let mut seen = [false; 256];
-    token.bytes().for_each(|byte| {
+    for byte in token.bytes() {
         if let Some(seen) = seen.get_mut(usize::from(byte)) {
             *seen = true;
         }
-    });
-    seen.iter().filter(|seen| **seen).count() >= 8
-        && !token.contains("EXAMPLE")
-        && !token.to_ascii_lowercase().contains("example")
+    }
+    seen.iter().filter(|seen| **seen).count() >= 8 && !is_placeholder(token)
 }
 
-/// Header, payload and signature, each base64url, the first two JSON objects.
-fn is_jwt(text: &str) -> bool {
-    let token = text
-        .split(|character: char| !(character.is_ascii_alphanumeric() || "-_.".contains(character)))
-        .next()
-        .unwrap_or_default();
-    let parts: Vec<_> = token.split('.').collect();
+const PEM: &str = "-----BEGIN ";
+/// PEM's first 12 bytes.
+const PEM_IN_BASE64: &str = "LS0tLS1CRUdJTiBS";
+
+/// A label (RFC 7468) that ends so, and behind it more base64 than an example has.
+fn is_private_key(text: &str, at: usize) -> bool {
+    let Some((label, body)) =
+        text.get(at + PEM.len()..).and_then(|behind| behind.split_once("-----"))
+    else {
+        return false;
+    };
+    // In JSON and in double quotes its line ends are escapes.
+    let body = body.get(..body.len().min(200)).unwrap_or_default().replace("\\n", "\n");
+    let digits = body
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .take_while(|byte| base64(*byte) || *byte == b'-')
+        .filter(|byte| *byte != b'-')
+        .count();
+    label.len() < 40 && label.ends_with("PRIVATE KEY") && digits >= 40
+}
+
+fn is_encoded_private_key(text: &str, at: usize) -> bool {
+    let head = text.get(at..at + 64).unwrap_or_default();
+    let decoded = data_encoding::BASE64.decode(head.as_bytes()).unwrap_or_default();
+    memmem::find(&decoded, b"PRIVATE KEY").is_some()
+}
+
+/// Header, payload and signature (RFC 7519), each base64url, the first two JSON objects.
+fn is_jwt(text: &str, at: usize) -> bool {
+    let begins = text.get(..at).is_none_or(|before| !before.ends_with(is_of_a_word));
+    let behind = text.get(at..).unwrap_or_default();
+    let len = behind.bytes().take_while(|byte| dotted(*byte)).count();
+    let parts: Vec<_> = behind.get(..len).unwrap_or_default().split('.').collect();
     let is_object = |part: &str| {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(part.as_bytes()).unwrap_or_default();
         serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|json| json.is_object())
     };
-    matches!(parts.as_slice(), [header, payload, signature] if signature.len() >= 20 && is_object(header) && is_object(payload))
+    begins
+        && matches!(parts.as_slice(), [header, payload, signature] if signature.len() >= 20 && is_object(header) && is_object(payload))
 }
 
-/// Whether a key says that its value is a credential.
-pub(crate) fn is_credential_name(name: &str) -> bool {
-    const WORDS: [&str; 15] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "token",
-        "apikey",
-        "accesskey",
-        "secretkey",
-        "privatekey",
-        "credential",
-        "credentials",
-        "clientsecret",
-        "authtoken",
-        "pwd",
-        "encryptionkey",
-    ];
-    let flat: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|character| character.to_ascii_lowercase())
-        .collect();
-    WORDS.iter().any(|word| flat.ends_with(word))
+/// `scheme://user:password@host`.
+fn has_password(text: &str, at: usize) -> bool {
+    let behind = text.get(at + "://".len()..).unwrap_or_default();
+    let end = behind.find(|c: char| c.is_whitespace() || "/?#\"'`<>,;|\\".contains(c));
+    let authority = behind.get(..end.unwrap_or(behind.len())).unwrap_or_default();
+    let Some((user, password)) =
+        authority.rsplit_once('@').and_then(|(user_info, _)| user_info.split_once(':'))
+    else {
+        return false;
+    };
+    password.len() >= 3
+        && !is_reference(password)
+        && !is_placeholder(password)
+        && !user.contains('{')
 }
 
-/// Whether a value under such a key is one, and not a name, a switch or a place where one is.
-pub(crate) fn is_literal(value: &str) -> bool {
-    let value = value.trim();
-    let lower = value.to_ascii_lowercase();
-    let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || b".:smhd".contains(&byte))
-        && value.len() < 8;
-    value.len() >= 6
-        && !is_number
-        && !is_reference(value)
-        && !value.starts_with(['/', '.', '~'])
-        && !value.contains(char::is_whitespace)
-        && ![
-            "true", "false", "null", "none", "optional", "required", "disabled", "enabled",
-            "default",
-        ]
-        .contains(&lower.as_str())
-        && ![
-            "changeme",
-            "change-me",
-            "replaceme",
-            "replace-me",
-            "placeholder",
-            "redacted",
-            "example",
-            "your-",
-            "your_",
-            "xxxx",
-            "****",
-            "todo",
-        ]
-        .iter()
-        .any(|word| lower.contains(word))
-        && !is_name(value)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What names something in a cluster: small letters, dashes and dots, such as `postgres-credentials` or `existing.secret`.
-fn is_name(value: &str) -> bool {
-    let parts: Vec<_> = value.split(['-', '.', '/', '_']).collect();
-    parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase()))
-        || (parts.len() >= 2
-            && parts.iter().all(|part| {
-                !part.is_empty()
-                    && part.len() <= 12
-                    && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-            }))
-}
+    /// Put together here, so that no scanner takes this file for a leak.
+    fn joined(parts: &[&str]) -> String {
+        parts.concat()
+    }
 
-/// Whether a value stands for one that is elsewhere: a variable, a template, a reference, a value of sops.
-pub(crate) fn is_reference(value: &str) -> bool {
-    let value = value.trim();
-    value.is_empty()
-        || value.starts_with('$')
-        || value.contains("${")
-        || value.contains("$(")
-        || value.contains("{{")
-        || (value.starts_with('<') && value.ends_with('>'))
-        || value.starts_with("ENC[")
-        || value.starts_with("ref+")
-        || value.starts_with("vault:")
-        || value.starts_with("op://")
-        || value.starts_with("arn:")
-        || value.starts_with("projects/")
-        || value.starts_with("http://")
-        || value.starts_with("https://")
-        || value.bytes().all(|byte| byte == b'*' || byte == b'x')
+    #[test]
+    fn what_has_the_form_of_a_credential_is_known() {
+        let payload = data_encoding::BASE64URL_NOPAD.encode(b"{\"sub\":\"x\"}");
+        let header = data_encoding::BASE64URL_NOPAD.encode(b"{\"alg\":\"HS256\"}");
+        let body = "MIIEpAIBAAKCAQEA7bq0kXc1yq3Yw8mZ0b2VtQ4yqf9w";
+        for text in [
+            joined(&["key: AKI", "A2E4QWERTYUIOPAS", "D"]).replace("D", ""),
+            joined(&["gh", "p_16C7e42F292c6912E7710c838347Ae178B4a"]),
+            joined(&["token=gl", "pat-Zx81kQpLm29vTyWuB7sD"]),
+            joined(&["xox", "b-2048-4096-aZbYcXdWeV"]),
+            joined(&["sk_", "live_4eC39HqLyjWDarjtT1zdp7dc"]),
+            joined(&["AI", "zaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY"]),
+            joined(&[&header, ".", &payload, ".4pcPyMD09olPSyXnrXCjTwXyr4BsezdI"]),
+            joined(&["-----BEGIN ", "RSA PRIVATE KEY-----\n", body]),
+            joined(&["\"-----BEGIN ", "PRIVATE KEY-----\\n", body, "\\n\""]),
+            data_encoding::BASE64
+                .encode(joined(&["-----BEGIN ", "RSA PRIVATE KEY-----\n", body]).as_bytes()),
+            joined(&["postgres://app:", "s3cr3tpw@db:5432/app"]),
+        ] {
+            assert_eq!(known(&text).len(), 1, "{text}: {:?}", known(&text));
+        }
+    }
+
+    #[test]
+    fn what_only_speaks_of_credentials_is_none() {
+        for text in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "glpat-",
+            "xoxb-your-token-here-please-replace",
+            "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
+            "-----BEGIN CERTIFICATE-----\nMIIEpAIBAAKCAQEA7bq0kXc1yq3Yw8mZ0b2VtQ4yqf9w",
+            "postgres://$(USER):$(PASSWORD)@db/app",
+            "postgres://user:${PASSWORD}@db/app",
+            "https://user:password@host",
+            "https://example.com:8443/a@b",
+            "eyJhbGciOiJIUzI1NiJ9",
+            "image: ghcr.io/org/app@sha256:0000",
+        ] {
+            assert_eq!(known(text), [], "{text}");
+        }
+    }
 }

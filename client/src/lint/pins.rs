@@ -1,66 +1,156 @@
-//! Rules for `.strongroom`: what changed of whom Secrets are sealed for.
+//! Rules for `.strongroom`: whom the Secrets of a tree are to be sealed for, and what changed of that.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use splice::Place;
-
-use super::{finding::Finding, rule};
+use super::{
+    finding::{Finding, Found, TOP},
+    rule::{self, Rule},
+};
 use crate::repository::{FOLDER, Repository};
 
-const TOP: Place = Place { line: 1, column: 1 };
+/// The pins of a tree, by the folder that has a `.strongroom`.
+#[derive(Debug, Default)]
+pub(crate) struct Pins {
+    folders: BTreeMap<PathBuf, Folder>,
+    refused: Vec<Found>,
+}
 
-/// What is wrong with files of pins, each with its path: those that are refused, and, against `base`, what nobody accepted.
-pub(crate) fn check(
-    files: &[(PathBuf, Vec<u8>)],
-    base: Option<&Repository>,
+#[derive(Debug, Default)]
+struct Folder {
+    repository: Repository,
+    /// A file of it was refused: nobody knows whom it would have named.
+    is_partial: bool,
+}
+
+/// The folder that a file has pins for; `None` where it is no file of pins.
+pub(crate) fn folder_of(path: &Path) -> Option<&Path> {
+    let parent = path.parent()?;
+    let is_yaml = path.extension().is_some_and(|ending| ending == "yaml");
+    let folder = match parent.file_name() {
+        Some(name) if name == "clusters" && is_yaml => parent.parent()?,
+        _ if path.file_name().is_some_and(|name| name == "escrow.yaml") => parent,
+        _ => return None,
+    };
+    folder.file_name().filter(|name| *name == FOLDER)?;
+    folder.parent()
+}
+
+impl Pins {
+    /// Takes one file in; `shown` is how it is named to people.
+    pub(crate) fn add(&mut self, path: &Path, shown: &Path, bytes: &[u8]) {
+        let Some(root) = folder_of(path) else { return };
+        let folder = self.folders.entry(root.to_owned()).or_default();
+        if let Err(failure) = folder.repository.add(path, bytes) {
+            folder.is_partial = true;
+            self.refused.push(found(shown.to_owned(), &rule::PINS, failure.why));
+        }
+    }
+
+    /// Whom Secrets are to be sealed for at a path: the pins of the nearest folder. `None` where that is not known.
+    pub(crate) fn of(&self, path: &Path) -> Option<&Repository> {
+        let folder = path.ancestors().skip(1).find_map(|folder| self.folders.get(folder))?;
+        (!folder.is_partial).then_some(&folder.repository)
+    }
+
+    /// The files that are refused.
+    pub(crate) fn refused(&self) -> Vec<Found> {
+        self.refused.clone()
+    }
+
+    /// What changed since `base`, and nobody accepted.
+    pub(crate) fn changes_since(&self, base: &Self, accepted: &[String]) -> Vec<Found> {
+        let (none, mut out) = (Folder::default(), Vec::new());
+        let roots: std::collections::BTreeSet<_> =
+            self.folders.keys().chain(base.folders.keys()).collect();
+        for root in roots {
+            let (now, before) =
+                (self.folders.get(root).unwrap_or(&none), base.folders.get(root).unwrap_or(&none));
+            let folder = root.join(FOLDER);
+            for (name, keys) in &now.repository.clusters {
+                let path = folder.join("clusters").join(format!("{name}.yaml"));
+                if let Some((rule, detail)) =
+                    cluster(name, keys, before.repository.clusters.get(name), accepted)
+                {
+                    out.push(found(path, rule, detail));
+                }
+            }
+            // Where a file is refused, that is the finding.
+            if let Some(detail) =
+                escrow(&now.repository, &before.repository, accepted).filter(|_| !now.is_partial)
+            {
+                out.push(found(folder.join("escrow.yaml"), &rule::ESCROW, detail));
+            }
+        }
+        out
+    }
+}
+
+fn cluster(
+    name: &str,
+    now: &sealing::SealingKeys,
+    before: Option<&sealing::SealingKeys>,
     accepted: &[String],
-) -> (Repository, Vec<(PathBuf, Finding)>) {
-    let mut repository = Repository::default();
-    let mut out = Vec::new();
-    for (path, bytes) in files {
-        if let Err(failure) = repository.add(path, bytes) {
-            out.push((path.clone(), Finding::new(&rule::PINS, TOP, failure.why)));
-        }
-    }
-    let Some(base) = base else { return (repository, out) };
-    for (name, keys) in &repository.clusters {
-        let path = Path::new(FOLDER).join("clusters").join(format!("{name}.yaml"));
-        let identity = data_encoding::BASE64.encode(&keys.identity);
-        let before = base.clusters.get(name);
-        if before.is_none_or(|before| before.identity != keys.identity)
-            && !accepted.contains(&identity)
-        {
-            let what =
-                if before.is_some() { "another identity than before" } else { "a new identity" };
-            out.push((
-                path,
-                Finding::new(
-                    &rule::IDENTITY,
-                    TOP,
-                    format!("cluster {name} has {what}: {identity}"),
-                ),
-            ));
-        } else if let Some(before) =
-            before.filter(|before| before.identity == keys.identity && before.serial > keys.serial)
-        {
-            let detail = format!(
-                "list {} of cluster {name} comes after list {}",
-                keys.serial, before.serial
-            );
-            out.push((path, Finding::new(&rule::OLDER, TOP, detail)));
-        }
-    }
-    let kid =
-        |repository: &Repository| repository.escrow.as_ref().map(|escrow| escrow.recipient.kid());
-    if let Some(now) = kid(&repository)
-        .filter(|now| kid(base) != Some(*now) && !accepted.contains(&now.to_string()))
-    {
-        let what =
-            if kid(base).is_some() { "another escrow key than before" } else { "a new escrow key" };
-        out.push((
-            Path::new(FOLDER).join("escrow.yaml"),
-            Finding::new(&rule::ESCROW, TOP, format!("{what}: {now}")),
+) -> Option<(&'static Rule, String)> {
+    let identity = data_encoding::BASE64.encode(&now.identity);
+    let Some(before) = before.filter(|before| before.identity == now.identity) else {
+        let what = if before.is_some() { "another identity than before" } else { "a new identity" };
+        return (!accepted.contains(&identity))
+            .then(|| (&rule::IDENTITY, format!("cluster {name} has {what}: {identity}")));
+    };
+    if now.serial < before.serial {
+        let (now, before) = (now.serial, before.serial);
+        return Some((
+            &rule::OLDER,
+            format!("list {now} of cluster {name} comes after list {before}"),
         ));
     }
-    (repository, out)
+    // An identity signs each number once; two lists of one number are meant for two kinds of readers.
+    let is_other = now.serial == before.serial && now.signature() != before.signature();
+    is_other
+        .then(|| (&rule::OLDER, format!("cluster {name} has two lists of number {}", now.serial)))
+}
+
+fn escrow(now: &Repository, before: &Repository, accepted: &[String]) -> Option<String> {
+    let kid = |repository: &Repository| {
+        repository.escrow.as_ref().map(|escrow| escrow.recipient.kid().to_string())
+    };
+    let (now, before) = (kid(now), kid(before));
+    let (what, kid) = match (&now, &before) {
+        (Some(now), Some(before)) if now == before => return None,
+        (Some(now), Some(_)) => ("another escrow key than before", now),
+        (Some(now), None) => ("a new escrow key", now),
+        (None, Some(before)) => {
+            ("the escrow key is gone, and Secrets are sealed without one", before)
+        }
+        (None, None) => return None,
+    };
+    (!accepted.contains(kid)).then(|| format!("{what}: {kid}"))
+}
+
+fn found(path: PathBuf, rule: &'static Rule, detail: String) -> Found {
+    Found { path, commit: None, finding: Finding::new(rule, TOP, detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_pins_are_told_by_where_they_lie() {
+        for (path, folder) in [
+            (".strongroom/escrow.yaml", Some("")),
+            (".strongroom/clusters/prod.yaml", Some("")),
+            ("a/b/.strongroom/clusters/prod.yaml", Some("a/b")),
+            ("a/.strongroom/clusters/prod.yml", None),
+            ("a/.strongroom/clusters/x/prod.yaml", None),
+            ("a/.strongroom/other.yaml", None),
+            ("clusters/prod.yaml", None),
+            ("escrow.yaml", None),
+        ] {
+            assert_eq!(folder_of(Path::new(path)), folder.map(Path::new), "{path}");
+        }
+    }
 }

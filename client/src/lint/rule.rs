@@ -16,8 +16,18 @@ pub(crate) enum Severity {
     Error,
 }
 
+impl Severity {
+    /// As it is written, also in SARIF.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Error => "error",
+            Warning => "warning",
+        }
+    }
+}
+
 /// Something that lint looks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,
@@ -56,8 +66,8 @@ pub(crate) const KUSTOMIZE: Rule = rule(
     "SR103",
     "kustomize-literal",
     Error,
-    "a literal of a kustomize secretGenerator",
-    "seal a Secret of this name, and list the sealed file under resources",
+    "a literal of a kustomize secretGenerator, or a file of one that is here in clear text",
+    "seal a Secret of this name, and list the sealed file under resources; git rm the file in clear text, and ignore it",
 );
 pub(crate) const HELM: Rule = rule(
     "SR104",
@@ -72,6 +82,20 @@ pub(crate) const CREDENTIAL: Rule = rule(
     Error,
     "a credential outside of a Secret: in a ConfigMap, in a container's environment, anywhere in a manifest",
     "seal it in a Secret and refer to that (secretKeyRef); if it was committed before, it is known: change it",
+);
+pub(crate) const UNREAD: Rule = rule(
+    "SR106",
+    "not-looked-into",
+    Error,
+    "a file that says it has a Secret, sealed or not, and cannot be read without a guess",
+    "correct it at that place, so that every reader reads it alike",
+);
+pub(crate) const TOO_LONG: Rule = rule(
+    "SR107",
+    "too-long",
+    Warning,
+    "a file of over 16 MiB, which is not looked into: no manifest is that long",
+    "keep it elsewhere, or split it",
 );
 pub(crate) const MALFORMED: Rule = rule(
     "SR201",
@@ -136,6 +160,13 @@ pub(crate) const UNEVEN: Rule = rule(
     "a sealed Secret with slots for different recipients: some of them do not open it",
     "wrap it: strongroom reseal FILE --key FILE",
 );
+pub(crate) const SCOPE: Rule = rule(
+    "SR210",
+    "sealed-scope-changed",
+    Error,
+    "a sealed Secret whose scope is not the one that its values were sealed with: they do not open",
+    "put the scope back, or seal the Secret anew with --scope",
+);
 pub(crate) const PINS: Rule = rule(
     "SR301",
     "pins-refused",
@@ -147,21 +178,21 @@ pub(crate) const IDENTITY: Rule = rule(
     "SR302",
     "identity-changed",
     Error,
-    "a cluster's identity that is new, or another one than before: who has it says whom Secrets are sealed for",
+    "a cluster's identity that is new, or another one than before: who has it says whom Secrets are sealed for (--staged, --range)",
     "ask the cluster's owners whether that is theirs; then --accept IDENTITY, and for the hook: git config --add strongroom.accept IDENTITY",
 );
 pub(crate) const ESCROW: Rule = rule(
     "SR303",
     "escrow-changed",
     Error,
-    "an escrow key that is new, or another one than before: who has it opens whatever is sealed from now on",
+    "an escrow key that is new, another one than before, or gone: who has it opens whatever is sealed from now on (--staged, --range)",
     "ask who made it; then --accept KID, and for the hook: git config --add strongroom.accept KID",
 );
 pub(crate) const OLDER: Rule = rule(
     "SR304",
     "pins-older",
     Error,
-    "a list of a cluster's keys that is older than the one before",
+    "a list of a cluster's keys that is older than the one before, or another one of its number (--staged, --range)",
     "take the newest: strongroom sealing-keys fetch",
 );
 pub(crate) const NO_REASON: Rule = rule(
@@ -180,12 +211,14 @@ pub(crate) const UNUSED: Rule = rule(
 );
 
 /// All of them, in the order of their ids.
-pub(crate) const ALL: [&Rule; 20] = [
+pub(crate) const ALL: [&Rule; 23] = [
     &SECRET,
     &TEMPLATE,
     &KUSTOMIZE,
     &HELM,
     &CREDENTIAL,
+    &UNREAD,
+    &TOO_LONG,
     &MALFORMED,
     &MOVED,
     &RENDER,
@@ -195,6 +228,7 @@ pub(crate) const ALL: [&Rule; 20] = [
     &NO_ESCROW,
     &LOW_ORDER,
     &UNEVEN,
+    &SCOPE,
     &PINS,
     &IDENTITY,
     &ESCROW,
@@ -205,11 +239,10 @@ pub(crate) const ALL: [&Rule; 20] = [
 
 /// The table of rules, for the help.
 pub(crate) fn help() -> String {
-    let mut text = String::from("Rules:\n");
-    for rule in ALL {
-        let level = if rule.severity == Error { "error" } else { "warning" };
+    let mut text = String::from("Rules, and what to do next:\n");
+    for Rule { id, name, severity, what, next } in ALL {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "  {} {:<28} {level:<8} {}", rule.id, rule.name, rule.what);
+        let _ = writeln!(text, "  {id} {name}, {}: {what}\n      {next}", severity.as_str());
     }
     text
 }

@@ -1,15 +1,13 @@
 //! SARIF 2.1.0 (OASIS), for code hosts that show findings beside the lines.
 
+use std::{os::unix::ffi::OsStrExt as _, path::Path};
+
 use serde_json::{Value as Json, json};
 
-use super::{
-    Found,
-    rule::{self, Severity},
-};
+use super::{finding::Found, rule};
 
 /// A log with one run.
 pub(crate) fn log(found: &[Found]) -> Json {
-    let level = |severity| if severity == Severity::Error { "error" } else { "warning" };
     let rules: Vec<_> = rule::ALL
         .into_iter()
         .map(|rule| {
@@ -18,7 +16,7 @@ pub(crate) fn log(found: &[Found]) -> Json {
                 "name": rule.name,
                 "shortDescription": {"text": rule.what},
                 "help": {"text": rule.next},
-                "defaultConfiguration": {"level": level(rule.severity)},
+                "defaultConfiguration": {"level": rule.severity.as_str()},
             })
         })
         .collect();
@@ -27,12 +25,12 @@ pub(crate) fn log(found: &[Found]) -> Json {
         .map(|Found { path, commit, finding }| {
             let message = match commit {
                 Some(commit) => format!("{} (commit {commit})", finding.message()),
-                None => finding.message(),
+                None => finding.message().to_owned(),
             };
             json!({
                 "ruleId": finding.rule.id,
                 "ruleIndex": rule::ALL.iter().position(|rule| rule.id == finding.rule.id),
-                "level": level(finding.rule.severity),
+                "level": finding.rule.severity.as_str(),
                 "message": {"text": message},
                 "locations": [{
                     "physicalLocation": {
@@ -55,12 +53,12 @@ pub(crate) fn log(found: &[Found]) -> Json {
 }
 
 /// A relative reference (RFC 3986): what is no unreserved character is escaped.
-fn uri(path: &str) -> String {
-    path.bytes()
-        .map(|byte| match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
+fn uri(path: &Path) -> String {
+    let escaped = path.as_os_str().as_bytes().iter().map(|byte| match *byte {
+        byte if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    });
+    escaped.collect()
 }

@@ -1,0 +1,164 @@
+//! What lies in folders, as far as git does not ignore it, and what it has although it ignores it.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use super::{
+    Looked,
+    finding::{Finding, Found, TOP},
+    judge::judge,
+    pins::{self, Pins},
+    rule,
+    subject::{Subject, Tree, is_looked_at},
+};
+use crate::{failure::Failure, git, repository::FOLDER, walk};
+
+/// Looks at all files in or below `paths`; below the current folder, where there are none.
+pub(crate) fn look(paths: &[PathBuf]) -> Result<Looked, Failure> {
+    let here = [PathBuf::from(".")];
+    let mut files = walk::not_ignored(if paths.is_empty() { &here } else { paths }, is_looked_at)?;
+    if paths.is_empty() {
+        files.extend(git::tracked_but_ignored().into_iter().filter(|path| is_looked_at(path)));
+    }
+    files.retain(|path| !git::is_below(path, FOLDER));
+    let pinned = Pinned::read(&files)?;
+    let mut found = pinned.pins.refused();
+    for of_file in each(&files, |path| file(path, &pinned)) {
+        found.extend(of_file?);
+    }
+    Ok(Looked { found, files: files.len() })
+}
+
+fn file(path: &Path, pinned: &Pinned) -> Result<Vec<Found>, Failure> {
+    let shown = path.strip_prefix(".").unwrap_or(path);
+    let found = |finding| Found { path: shown.to_owned(), commit: None, finding };
+    let bytes = match durable::read(path, git::MOST as usize + 1) {
+        Ok(bytes) if bytes.len() as u64 > git::MOST => {
+            return Ok(vec![found(Finding::new(&rule::TOO_LONG, TOP, ""))]);
+        }
+        Ok(bytes) => bytes,
+        // Somebody took it away meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(Failure::new(
+                format!("{} cannot be read", path.display()),
+                error.to_string(),
+                "check its permissions: what cannot be read is not looked at",
+            ));
+        }
+    };
+    let subject =
+        Subject { path, bytes: &bytes, pins: pinned.of(path), is_current: true, tree: &WorkTree };
+    Ok(judge(&subject).into_iter().map(found).collect())
+}
+
+/// The files as they lie there.
+struct WorkTree;
+
+impl Tree for WorkTree {
+    fn file(&self, path: &Path) -> Option<Vec<u8>> {
+        if git::is_ignored(path) {
+            return None;
+        }
+        fs::read(path).ok().filter(|bytes| bytes.len() as u64 <= git::MOST)
+    }
+}
+
+/// The pins of the folders that files lie in, each read once.
+#[derive(Default)]
+struct Pinned {
+    pins: Pins,
+    /// Each folder by its real path: pins are looked for upwards, out of what was named.
+    real: BTreeMap<PathBuf, PathBuf>,
+}
+
+impl Pinned {
+    fn read(files: &[PathBuf]) -> Result<Self, Failure> {
+        let mut out = Self::default();
+        let mut seen = std::collections::BTreeSet::new();
+        let here = Path::new(".").canonicalize().unwrap_or_default();
+        for path in files {
+            let folder = folder(path);
+            if out.real.contains_key(folder) {
+                continue;
+            }
+            let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+            for root in real.ancestors() {
+                // What is above a folder that was seen was seen too.
+                if !seen.insert(root.to_owned()) {
+                    break;
+                }
+                if root.join(FOLDER).is_dir() {
+                    out.add(root, &here)?;
+                }
+            }
+            out.real.insert(folder.to_owned(), real);
+        }
+        Ok(out)
+    }
+
+    fn add(&mut self, root: &Path, here: &Path) -> Result<(), Failure> {
+        let wanted = [root.join(FOLDER).join("clusters"), root.join(FOLDER)];
+        for folder in wanted.iter().filter(|folder| folder.is_dir()) {
+            let failed = |error: io::Error| {
+                Failure::new(
+                    format!("{} cannot be read", folder.display()),
+                    error.to_string(),
+                    "check its permissions",
+                )
+            };
+            let mut paths = fs::read_dir(folder)
+                .and_then(|entries| {
+                    entries
+                        .map(|entry| entry.map(|entry| entry.path()))
+                        .collect::<io::Result<Vec<_>>>()
+                })
+                .map_err(failed)?;
+            paths.sort();
+            for path in paths.iter().filter(|path| pins::folder_of(path).is_some()) {
+                let bytes = durable::read(path, git::MOST as usize).map_err(failed)?;
+                self.pins.add(path, path.strip_prefix(here).unwrap_or(path), &bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn of(&self, path: &Path) -> Option<&crate::repository::Repository> {
+        self.pins.of(&self.real.get(folder(path))?.join(path.file_name()?))
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `work` for each, on all cores, in order.
+fn each<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(all.len().div_ceil(64));
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut out = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = all.get(at) else { return out };
+            out.push((at, work(item)));
+        }
+    };
+    let mut out = thread::scope(|scope| {
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(run)).collect();
+        let mut out = run();
+        for other in others {
+            // What a thread found is never lost in silence: its panic is ours.
+            out.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        out
+    });
+    out.sort_by_key(|(at, _)| *at);
+    out.into_iter().map(|(_, result)| result).collect()
+}
