@@ -130,6 +130,12 @@ pub(crate) fn hooks() -> Result<PathBuf, Failure> {
     path_of(&["rev-parse", "--git-path", "hooks"])
 }
 
+/// The folder that git keeps what it knows in, for the work tree that `folder` lies in.
+pub(crate) fn own_folder(folder: &Path) -> Result<PathBuf, Failure> {
+    let folder = folder.to_string_lossy();
+    path_of(&["-C", &folder, "rev-parse", "--absolute-git-dir"])
+}
+
 fn path_of(arguments: &[&str]) -> Result<PathBuf, Failure> {
     let out = run(arguments)?;
     let text = String::from_utf8_lossy(&out);

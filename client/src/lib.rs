@@ -7,6 +7,7 @@
 //! cli        the whole command line
 //!   seal, unseal, change, reseal, recover            Secrets in git: sealed, opened, changed
 //!   sealing_keys, escrow                             whom they are for
+//!   migrate, bitnami_secret, bitnami_keys            from Bitnami's format, and to it
 //!   lint, hook, git                                  what must not be committed
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
 //!   keyfile, source, walk, https                     private keys, values, files, a file over TLS
@@ -20,6 +21,8 @@
 
 mod admin;
 mod audit;
+mod bitnami_keys;
+mod bitnami_secret;
 mod change;
 pub mod cli;
 mod escrow;
@@ -33,6 +36,7 @@ mod keys;
 mod ledger;
 mod lint;
 mod manifest;
+mod migrate;
 mod output;
 mod probe;
 mod quiet;
