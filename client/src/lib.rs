@@ -14,7 +14,7 @@
 //!   probe                                            a KMS plugin, any vendor's
 //!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
 //!   admin    the way to it, and why it says no
-//!   output, table, time, failure, socket             what all of them stand on
+//!   output, table, time, failure, socket, parallel   what all of them stand on
 //! ```
 //!
 //! Deliberately absent: cryptography (`sealing`), the grammar of YAML (`splice`), and whatever needs a database or a cloud's client.
@@ -38,6 +38,7 @@ mod lint;
 mod manifest;
 mod migrate;
 mod output;
+mod parallel;
 mod probe;
 mod quiet;
 mod recover;

@@ -14,14 +14,8 @@ mod report;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    num::NonZero,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
 };
 
 use clap::{Args, ValueHint};
@@ -40,6 +34,7 @@ use crate::{
     keyfile,
     manifest::Manifest,
     output::{self, As},
+    parallel::in_parallel,
     repository::{Clusters, Repository},
     table::table,
     walk,
@@ -155,7 +150,8 @@ impl Migrate {
             work.push((folder, manifest));
         }
         let means = Means { keys, ring, namespace: self.namespace.as_deref() };
-        in_parallel(work, |(folder, manifest)| {
+        // Opening a value costs milliseconds of RSA.
+        in_parallel("files opened and sealed", work, |(folder, manifest)| {
             let recipients = recipients.get(&folder).map(Vec::as_slice).unwrap_or_default();
             Plan::make(manifest, recipients, &means)
         })
@@ -284,35 +280,4 @@ fn entries(plans: &[Plan]) -> Result<Vec<Entry>, Failure> {
             })
         })
         .collect()
-}
-
-/// Does work on all cores, in order: opening a value costs milliseconds of RSA.
-fn in_parallel<T: Send, U: Send>(work: Vec<T>, does: impl Fn(T) -> U + Sync) -> Vec<U> {
-    let total = work.len();
-    let work: Vec<_> = work.into_iter().map(|item| Mutex::new(Some(item))).collect();
-    let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(total.max(1));
-    let mut done: Vec<(usize, U)> = thread::scope(|scope| {
-        let run = || {
-            let mut out = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = work.get(at) else { return out };
-                let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
-                out.extend(item.map(|item| (at, does(item))));
-                if at > 0 && at % 100 == 0 {
-                    output::progress(&format!("{at} of {total} files opened and sealed"));
-                }
-            }
-        };
-        let started: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        started
-            .into_iter()
-            .flat_map(|thread| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
-    });
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, out)| out).collect()
 }

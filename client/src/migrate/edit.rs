@@ -55,7 +55,7 @@ fn metadata_edits(
         }
     }
     if let Some(annotations) = file.field(metadata, "annotations") {
-        let going = Going::of(file, annotations, |name| is_scope(name));
+        let going = Going::of(file, annotations, is_scope);
         if going.all {
             splice.remove(metadata, "annotations")?;
         } else {
@@ -74,8 +74,7 @@ fn template_edits(
 ) -> Result<(), SpliceError> {
     let metadata = file.field(template, "metadata");
     let annotations = metadata.and_then(|metadata| file.field(metadata, "annotations"));
-    let of_annotations =
-        annotations.map(|node| (node, Going::of(file, node, |name| is_scope(name))));
+    let of_annotations = annotations.map(|node| (node, Going::of(file, node, is_scope)));
     let no_annotations = of_annotations.as_ref().is_some_and(|(_, going)| going.all);
     let of_metadata = metadata.map(|node| {
         let repeated = |name: &str| {
@@ -119,7 +118,6 @@ impl Going {
                 all = false;
             }
         }
-        // A mapping that is null goes with its parent's nulls, or is nothing that could be in the way.
         Self { names, all }
     }
 

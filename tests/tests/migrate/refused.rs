@@ -63,7 +63,12 @@ const CASES: [(&str, &str, usize, &str); 13] = [
     ),
     ("    password: ", "    password: A", 9, "opens with none of the 3 keys"),
     ("    password: ", "    password: 1\n    other: ", 9, "is no text"),
-    ("    password: ", "    password: *x\n    other: &x ", 9, "this is an alias"),
+    (
+        "  encryptedData:\n",
+        "  encryptedData:\n    one: &x AAAA\n    other: *x\n",
+        10,
+        "this is an alias",
+    ),
 ];
 
 #[test]
