@@ -281,3 +281,26 @@ fn entries(plans: &[Plan]) -> Result<Vec<Entry>, Failure> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::Row;
+
+    const PLACE: splice::Place = splice::Place { line: 1, column: 1 };
+
+    #[test]
+    fn what_somebody_wrote_meanwhile_is_kept_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.yaml");
+        std::fs::write(&path, "before\n").unwrap();
+        let manifest = Manifest::read(&path).unwrap();
+        let mut row = Row::refused("db.yaml", PLACE, None, Failure::new("", "", ""));
+        row.result = Outcome::Ready;
+        let mut plan = Plan { manifest, new: Some(b"after\n".to_vec()), rows: vec![row] };
+        std::fs::write(&path, "meanwhile\n").unwrap();
+        assert!(plan.write().unwrap_err().what.contains("was changed meanwhile"));
+        assert!(plan.rows.iter().all(|row| row.result == Outcome::Unwritten));
+        assert_eq!(std::fs::read(&path).unwrap(), b"meanwhile\n");
+    }
+}

@@ -168,3 +168,30 @@ fn what_does_not_open_with_the_key_given_is_not_written() -> Result<()> {
     assert!(!repo.has_journal(1));
     Ok(())
 }
+
+#[test]
+fn an_object_that_cannot_be_changed_safely_keeps_no_other_back() -> Result<()> {
+    let (repo, controller) = (Repo::new()?, Controller::get()?);
+    let [db, any, _] = three(controller)?;
+    let item = |text: &str| format!("- {}\n", text.trim_end().replace('\n', "\n  "));
+    let anchored = item(&db).replace("  spec:", "  spec: &spec");
+    let list = format!(
+        "apiVersion: v1\nkind: List\nitems:\n{}{anchored}- {{kind: Other, spec: *spec}}\n",
+        item(&any)
+    );
+    repo.write("list.yaml", &list)?;
+    let backup = repo.private("backup.yaml", &controller.backup(&KEYS)?)?;
+    let (report, _) = repo.ends(
+        1,
+        &["migrate", ".", "--bitnami-keys", &backup, "--keep-going", "--output", "json"],
+    )?;
+    let report: Value = serde_json::from_str(&report)?;
+    let results: Vec<_> = (0..2).map(|i| &report["objects"][i]["result"]).collect();
+    assert_eq!(results, ["migrated", "refused"], "{report}");
+    let why = report["objects"][1]["why"].as_str().context("no reason")?;
+    assert!(why.contains("an alias is in the way"), "{why}");
+    assert!(
+        repo.read("list.yaml")?.ends_with(&format!("{anchored}- {{kind: Other, spec: *spec}}\n"))
+    );
+    Ok(())
+}
