@@ -1,5 +1,7 @@
 //! Killed at any moment, each file is old or new, the journal says which, and what was begun is completed or undone.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -11,13 +13,15 @@ use crate::{
     repo::Repo,
 };
 
-const FILES: usize = 24;
+const FILES: usize = 12;
+/// How often it is killed before it writes.
+const EARLY: usize = 6;
 
 #[test]
 fn each_file_is_old_or_new_and_the_journal_says_which() -> Result<()> {
     let (repo, controller) = (Repo::new()?, Controller::get()?);
     let [first, ..] = &OBJECTS;
-    let names: Vec<String> = (0..FILES).map(|i| format!("db{i}")).collect();
+    let names: Vec<String> = (0..FILES).map(|i| format!("db{i:02}")).collect();
     let objects: Vec<_> = names.iter().map(|name| Object { name, ..*first }).collect();
     let texts = controller.sealed(&objects)?;
     let files: Vec<String> = names.iter().map(|name| format!("{name}.yaml")).collect();
@@ -30,14 +34,25 @@ fn each_file_is_old_or_new_and_the_journal_says_which() -> Result<()> {
     repo.ok(&migrate)?;
     let whole = begun.elapsed();
     let (mut none, mut some, mut all) = (0, 0, 0);
-    for moment in 0..40 {
+    // First at moments before anything is written; then once the journal is there, and once each file is another.
+    for moment in 0..EARLY + 1 + FILES {
         put()?;
-        std::fs::remove_dir_all(repo.path(".git/strongroom-migrate-1")).context("no journal")?;
-        let _ = std::fs::remove_dir_all(repo.path(".git/strongroom-migrate-2"));
+        for number in [1, 2] {
+            let _ = fs::remove_dir_all(repo.path(&format!(".git/strongroom-migrate-{number}")));
+        }
+        let before: Vec<u64> =
+            files.iter().map(|file| inode(&repo, file)).collect::<Result<_>>()?;
+        let begun = Instant::now();
         let mut child = repo.start(&migrate)?;
-        let until = Instant::now() + whole.mul_f64(f64::from(moment) / 38.0);
-        while Instant::now() < until && child.try_wait()?.is_none() {
-            std::thread::park_timeout(Duration::from_micros(100));
+        let is_due = || match moment.checked_sub(EARLY) {
+            None => begun.elapsed() >= whole.mul_f64(moment as f64 / (2 * EARLY) as f64),
+            Some(0) => repo.path(".git/strongroom-migrate-1/journal.json").exists(),
+            Some(number) => {
+                inode(&repo, &files[number - 1]).ok() != before.get(number - 1).copied()
+            }
+        };
+        while !is_due() && child.try_wait()?.is_none() {
+            std::thread::park_timeout(Duration::from_micros(20));
         }
         child.kill()?;
         child.wait()?;
@@ -89,10 +104,17 @@ fn each_file_is_old_or_new_and_the_journal_says_which() -> Result<()> {
         for (file, text) in files.iter().zip(&texts) {
             assert_eq!(repo.read(file)?, *text);
         }
-        std::fs::create_dir_all(repo.path(".git/strongroom-migrate-1"))?;
     }
-    assert!(none > 0 && some > 0, "killed before {none}, between {some} and behind {all} writes");
+    assert!(
+        none > 0 && some > FILES / 2,
+        "killed before {none}, between {some} and behind {all} writes"
+    );
     Ok(())
+}
+
+/// A file that is replaced becomes another one of the same name.
+fn inode(repo: &Repo, file: &str) -> Result<u64> {
+    Ok(fs::metadata(repo.path(file))?.ino())
 }
 
 /// How many Secrets these files open to, together.
