@@ -100,18 +100,19 @@ pub(crate) struct Compact {
 impl Set {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let value = self.source.read(self.key.as_str(), &SystemRandom)?;
-        let mut quiet = Quiet::open(&SystemRandom);
+        let quiet = Quiet::open(&SystemRandom);
+        let mut learnt = None;
         let changed = self.which.change(|object, repository| {
             let recipients = repository.recipients_like(object, &self.clusters)?;
             object
                 .set(&[(self.key.clone(), &value)], &recipients, &SystemRandom)
                 .map_err(|error| refused(&error))?;
             if let (Some(place), Some(sealed)) = (object.place(), object.values().get(&self.key)) {
-                quiet.learn(&place, &self.key, &value, sealed);
+                learnt = quiet.entry(&place, &self.key, &value, sealed);
             }
             Ok(())
         })?;
-        quiet.keep();
+        quiet.keep(learnt.as_slice());
         let slots = changed.slots().len();
         if slots > MANY {
             output::note(&format!(

@@ -10,7 +10,7 @@
 //!   migrate, bitnami_secret, bitnami_keys            from Bitnami's format, and to it
 //!   lint, hook, git                                  what must not be committed
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
-//!   keyfile, source, walk, https                     private keys, values, files, a file over TLS
+//!   keyfile, source, walk, parallel, https           private keys, values, files, many at once, a file over TLS
 //!   probe                                            a KMS plugin, any vendor's
 //!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
 //!   admin    the way to it, and why it says no

@@ -11,10 +11,8 @@ mod silence;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    num::NonZero,
     path::PathBuf,
     process::ExitCode,
-    thread,
 };
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -24,7 +22,7 @@ use self::{finding::Finding, rule::Severity};
 use crate::{
     failure::Failure,
     git::{self, Blob, Contents},
-    output,
+    output, parallel,
     repository::{FOLDER, Repository},
     walk,
 };
@@ -149,7 +147,7 @@ impl Lint {
                     .collect::<Vec<_>>(),
             )
         };
-        out.extend(on_all_cores(&files, read).into_iter().flatten().flatten());
+        out.extend(parallel::map(&files, "looking", read).into_iter().flatten().flatten());
         Ok(out)
     }
 
@@ -266,19 +264,6 @@ fn check(
     let mut seen = BTreeSet::new();
     out.retain(|finding| seen.insert((finding.place.line, finding.rule.id)));
     silence::apply(&text, out)
-}
-
-/// `work` for each, spread over the cores; in no order.
-fn on_all_cores<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let part = all.len().div_ceil(cores).max(64);
-    thread::scope(|scope| {
-        let running: Vec<_> = all
-            .chunks(part)
-            .map(|part| scope.spawn(|| part.iter().map(&work).collect::<Vec<_>>()))
-            .collect();
-        running.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
-    })
 }
 
 fn text(found: &[Found]) -> String {

@@ -34,7 +34,7 @@ use crate::{
     keyfile,
     manifest::Manifest,
     output::{self, As},
-    parallel::in_parallel,
+    parallel,
     repository::{Clusters, Repository},
     table::table,
     walk,
@@ -151,14 +151,19 @@ impl Migrate {
         }
         let means = Means { keys, ring, namespace: self.namespace.as_deref() };
         // Opening a value costs milliseconds of RSA.
-        in_parallel("files opened and sealed", work, |(folder, manifest)| {
-            let recipients = recipients.get(&folder).map(Vec::as_slice).unwrap_or_default();
+        let made = parallel::map(&work, "opening and sealing", |(folder, manifest)| {
+            let recipients = recipients.get(folder).map(Vec::as_slice).unwrap_or_default();
             Plan::make(manifest, recipients, &means)
-        })
-        .into_iter()
-        // A file may mention them in a comment.
-        .filter(|plan| plan.as_ref().map_or(true, |plan| !plan.rows.is_empty()))
-        .collect()
+        });
+        let mut plans = Vec::new();
+        for ((_, manifest), made) in work.into_iter().zip(made) {
+            let (new, rows) = made?;
+            // A file may mention them in a comment.
+            if !rows.is_empty() {
+                plans.push(Plan { manifest, new, rows });
+            }
+        }
+        Ok(plans)
     }
 
     fn summary(&self, report: &Report, compared: bool) -> String {

@@ -1,63 +1,88 @@
-//! Work on all cores.
+//! Many files at once: while one waits for the disk, others are worked on.
 
 use std::{
     num::NonZero,
     sync::{
-        Mutex, PoisonError,
+        OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
-use crate::output;
+use indicatif::{ProgressBar, ProgressStyle};
 
-/// After so much of the work a person hears how far it is.
-const STEP: usize = 500;
+/// From here on a person wonders whether anything happens.
+const LONG: Duration = Duration::from_secs(2);
+/// A disk takes several writes at once, whatever the number of cores.
+const AT_LEAST: usize = 4;
 
-/// Does all of it, and returns what came of it in the order of the work. `what` tells a person who waits how far it is.
-pub(crate) fn in_parallel<T: Send, U: Send>(
-    what: &str,
-    work: Vec<T>,
-    does: impl Fn(T) -> U + Sync,
-) -> Vec<U> {
-    let total = work.len();
-    let work: Vec<_> = work.into_iter().map(|item| Mutex::new(Some(item))).collect();
+/// `work` for each, with the results in the order of `all`. On a terminal a bar shows how far it is, where it takes long.
+pub(crate) fn map<T: Sync, R: Send>(
+    all: &[T],
+    doing: &'static str,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let threads =
+        thread::available_parallelism().map_or(1, NonZero::get).max(AT_LEAST).min(all.len().max(1));
     let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(total.max(1));
-    let mut done: Vec<(usize, U)> = thread::scope(|scope| {
-        let run = || {
-            let mut out = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = work.get(at) else { return out };
-                let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
-                out.extend(item.map(|item| (at, does(item))));
-                if at > 0 && at.is_multiple_of(STEP) {
-                    output::progress(&format!("{at} of {total} {what}"));
-                }
-            }
-        };
-        let started: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        started
+    let bar = Bar::new(all.len(), doing);
+    let run = || {
+        let mut out = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = all.get(index) else { return out };
+            out.push((index, work(item)));
+            bar.one_more();
+        }
+    };
+    let mut out: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        running
             .into_iter()
             .flat_map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
             .collect()
     });
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, out)| out).collect()
+    bar.end();
+    out.sort_by_key(|(index, _)| *index);
+    out.into_iter().map(|(_, result)| result).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How far it is; shown once it takes long.
+struct Bar {
+    bar: OnceLock<ProgressBar>,
+    done: AtomicUsize,
+    of: usize,
+    begun: Instant,
+    doing: &'static str,
+}
 
-    #[test]
-    fn what_comes_of_it_is_in_the_order_of_the_work() {
-        for count in [0, 1, 2, 3, 1000] {
-            let doubled = in_parallel("numbers doubled", (0..count).collect(), |number| 2 * number);
-            assert_eq!(doubled, (0..count).map(|number| 2 * number).collect::<Vec<_>>());
+impl Bar {
+    fn new(of: usize, doing: &'static str) -> Self {
+        Self { bar: OnceLock::new(), done: AtomicUsize::new(0), of, begun: Instant::now(), doing }
+    }
+
+    fn one_more(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.begun.elapsed() < LONG {
+            return;
+        }
+        // It draws on stderr, and on a terminal only.
+        let bar = self.bar.get_or_init(|| {
+            let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left");
+            let bar = ProgressBar::new(self.of as u64)
+                .with_message(self.doing)
+                .with_elapsed(self.begun.elapsed());
+            style.map_or(bar.clone(), |style| bar.with_style(style))
+        });
+        bar.set_position(done as u64);
+    }
+
+    fn end(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
         }
     }
 }

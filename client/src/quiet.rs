@@ -29,19 +29,21 @@ const MOST: usize = 16 << 20;
 
 /// What is remembered. Empty and deaf where there is no place to remember in.
 pub(crate) struct Quiet {
-    store: Option<(QuietKey, HashSet<[u8; ENTRY]>)>,
-    fresh: Vec<u8>,
+    store: Option<(QuietKey, HashSet<Entry>)>,
 }
+
+/// That a plaintext was sealed as a certain value.
+pub(crate) type Entry = [u8; ENTRY];
 
 impl Quiet {
     /// Reads what is remembered, or begins.
     pub(crate) fn open(random: &dyn Random) -> Self {
-        Self { store: path().and_then(|path| read_or_begin(&path, random).ok()), fresh: Vec::new() }
+        Self { store: path().and_then(|path| read_or_begin(&path, random).ok()) }
     }
 
     /// One that knows nothing and keeps nothing.
     pub(crate) fn none() -> Self {
-        Self { store: None, fresh: Vec::new() }
+        Self { store: None }
     }
 
     /// Whether `value` is what this plaintext was sealed as, in this place.
@@ -56,24 +58,23 @@ impl Quiet {
         entries.contains(&entry(secret, place, key, plaintext, value))
     }
 
-    /// Remembers it, once [`Self::keep`] is called.
-    pub(crate) fn learn(
-        &mut self,
+    /// What is to be remembered of a value that was sealed, for [`Self::keep`].
+    pub(crate) fn entry(
+        &self,
         place: &Place,
         key: &DataKey,
         plaintext: &Plaintext,
         value: &Value,
-    ) {
-        if let Some((secret, _)) = &self.store {
-            self.fresh.extend_from_slice(&entry(secret, place, key, plaintext, value));
-        }
+    ) -> Option<Entry> {
+        let (secret, _) = self.store.as_ref()?;
+        Some(entry(secret, place, key, plaintext, value))
     }
 
-    /// Writes down what was learnt, after the file that it is about.
-    pub(crate) fn keep(self) {
-        if let (Some(_), Some(path), false) = (&self.store, path(), self.fresh.is_empty()) {
+    /// Writes down what was learnt, after the files that it is about.
+    pub(crate) fn keep(self, learnt: &[Entry]) {
+        if let (Some(_), Some(path), false) = (&self.store, path(), learnt.is_empty()) {
             // Not remembered is not wrong.
-            let _ = append(&path, &self.fresh);
+            let _ = append(&path, learnt.as_flattened());
         }
     }
 }
@@ -84,7 +85,7 @@ fn entry(
     key: &DataKey,
     plaintext: &Plaintext,
     value: &Value,
-) -> [u8; ENTRY] {
+) -> Entry {
     let mut out = [0; ENTRY];
     let both = secret.tag(place, key, plaintext).into_iter().chain(value.digest());
     for (to, from) in out.iter_mut().zip(both) {
@@ -97,10 +98,7 @@ fn path() -> Option<PathBuf> {
     Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("strongroom/quiet"))
 }
 
-fn read_or_begin(
-    path: &PathBuf,
-    random: &dyn Random,
-) -> io::Result<(QuietKey, HashSet<[u8; ENTRY]>)> {
+fn read_or_begin(path: &PathBuf, random: &dyn Random) -> io::Result<(QuietKey, HashSet<Entry>)> {
     for _ in 0..2 {
         match read(path) {
             Ok(Some(known)) => return Ok(known),
@@ -126,7 +124,7 @@ fn read_or_begin(
 }
 
 /// `None` where the file is not one of ours.
-fn read(path: &PathBuf) -> io::Result<Option<(QuietKey, HashSet<[u8; ENTRY]>)>> {
+fn read(path: &PathBuf) -> io::Result<Option<(QuietKey, HashSet<Entry>)>> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.permissions().mode() & 0o077 != 0 || metadata.len() > MOST as u64 {

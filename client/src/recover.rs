@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     keyfile,
     manifest::{self, Manifest},
-    output, unseal,
+    output, parallel, unseal,
     unseal::Form,
     walk,
 };
@@ -55,8 +55,9 @@ impl Recover {
             keyfile::Keys { files: self.files.clone() }.read()?
         };
         let (mut secrets, mut shut) = (Vec::new(), Vec::new());
-        for path in walk::manifests(&self.paths)? {
-            match read(&path, &ring) {
+        let files = walk::manifests(&self.paths)?;
+        for opened in parallel::map(&files, "opening", |path| read(path, &ring)) {
+            match opened {
                 Ok(opened) => secrets.extend(opened),
                 // One file that does not open must not keep the others shut.
                 Err(failure) => shut.push(failure),

@@ -1,8 +1,8 @@
 //! `strongroom reseal`: every sealed Secret for exactly those that it is to be for now.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     keyfile,
     manifest::{self, Change, Manifest},
     output::{self, As},
+    parallel,
     repository::{Clusters, Repository},
     table::table,
     walk,
@@ -73,19 +74,26 @@ impl Reseal {
             keyfile::Keys { files: self.files.clone() }.read()?
         };
         let paths = if self.all { vec![PathBuf::from(".")] } else { self.paths.clone() };
+        let files = walk::manifests(&paths)?;
         let mut repositories = BTreeMap::new();
-        let mut rows = Vec::new();
-        for path in walk::manifests(&paths)? {
-            let manifest = Manifest::read(&path)?;
-            if !manifest.mentions(sealing::KIND) {
-                continue;
+        for path in &files {
+            let folder = path.parent().unwrap_or(path).to_owned();
+            if let Entry::Vacant(vacant) = repositories.entry(folder) {
+                vacant.insert(Repository::find(path)?);
             }
-            let folder = path.parent().unwrap_or(&path).to_owned();
-            if !repositories.contains_key(&folder) {
-                repositories.insert(folder.clone(), Repository::find(&path)?);
+        }
+        let resealed = parallel::map(&files, "wrapping", |path| {
+            match repositories.get(path.parent().unwrap_or(path)) {
+                Some(repository) => self.file(path, repository, &ring),
+                None => Ok(Vec::new()),
             }
-            if let Some(repository) = repositories.get(&folder) {
-                self.file(&manifest, repository, &ring, &mut rows)?;
+        });
+        // Files that went well stay; each that did not is told.
+        let (mut rows, mut failures) = (Vec::new(), Vec::new());
+        for result in resealed {
+            match result {
+                Ok(of_file) => rows.extend(of_file),
+                Err(failure) => failures.push(failure),
             }
         }
         let named = |kids: &[String]| if kids.is_empty() { "-".to_owned() } else { kids.join(" ") };
@@ -113,22 +121,28 @@ impl Reseal {
             ));
             return Ok(ExitCode::FAILURE);
         }
-        Ok(ExitCode::SUCCESS)
+        let Some(last) = failures.pop() else { return Ok(ExitCode::SUCCESS) };
+        failures.iter().for_each(output::failure);
+        Err(last)
     }
 
     fn file(
         &self,
-        manifest: &Manifest,
+        path: &Path,
         repository: &Repository,
         ring: &KeyRing,
-        rows: &mut Vec<Row>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Row>, Failure> {
+        let manifest = Manifest::read(path)?;
+        if !manifest.mentions(sealing::KIND) {
+            return Ok(Vec::new());
+        }
         let file = manifest.parse()?;
+        let mut rows = Vec::new();
         let mut changes = Vec::new();
         for found in manifest::sealed_objects(&file) {
             let old = manifest.sealed(&file, found)?;
             let recipients = repository.recipients_like(&old, &self.clusters)?;
-            let row = compare(manifest, &old, &recipients);
+            let row = compare(&manifest, &old, &recipients);
             let right = row.missing.is_empty() && row.superfluous.is_empty();
             if right && !self.fresh {
                 continue;
@@ -154,10 +168,10 @@ impl Reseal {
             })?;
             changes.push(Change { found, old, new });
         }
-        if changes.is_empty() {
-            return Ok(());
+        if !changes.is_empty() {
+            manifest.replace(&manifest::changed(&manifest, &file, &changes)?)?;
         }
-        manifest.replace(&manifest::changed(manifest, &file, &changes)?)
+        Ok(rows)
     }
 }
 

@@ -4,7 +4,7 @@ mod bitnami;
 mod existing;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -17,8 +17,8 @@ use self::existing::Existing;
 use crate::{
     failure::Failure,
     manifest::{self, Found, Manifest},
-    output,
-    quiet::Quiet,
+    output, parallel,
+    quiet::{Entry, Quiet},
     repository::{Clusters, Repository},
     secret::{Secret, Unfit, is_secret},
     time,
@@ -106,39 +106,60 @@ impl Seal {
             )
             .usage());
         }
-        let mut quiet = if self.fresh { Quiet::none() } else { Quiet::open(&SystemRandom) };
-        let mut repositories: BTreeMap<PathBuf, Vec<Recipient>> = BTreeMap::new();
+        let quiet = if self.fresh { Quiet::none() } else { Quiet::open(&SystemRandom) };
+        let mut recipients: BTreeMap<PathBuf, Vec<Recipient>> = BTreeMap::new();
         for path in &self.files {
-            let target = self.out.as_deref().unwrap_or(path);
-            let folder = folder_of(target);
-            let recipients = match repositories.get(&folder) {
-                Some(recipients) => recipients,
-                None => {
-                    let recipients = Repository::find(&folder)?.recipients(&self.clusters)?;
-                    repositories.entry(folder).or_insert(recipients)
-                }
-            };
-            self.file(path, recipients, &mut quiet)?;
+            let folder = self.folder(path);
+            if let btree_map::Entry::Vacant(vacant) = recipients.entry(folder) {
+                let of_folder = Repository::find(vacant.key())?.recipients(&self.clusters)?;
+                vacant.insert(of_folder);
+            }
+        }
+        let sealed = parallel::map(&self.files, "sealing", |path| {
+            let recipients =
+                recipients.get(&self.folder(path)).map(Vec::as_slice).unwrap_or_default();
+            self.file(path, recipients, &quiet)
+        });
+        // Files that went well stay; each that did not is told.
+        let (mut learnt, mut failures) = (Vec::new(), Vec::new());
+        for result in sealed {
+            match result {
+                Ok(entries) => learnt.extend(entries),
+                Err(failure) => failures.push(failure),
+            }
         }
         if !self.dry_run {
-            quiet.keep();
+            quiet.keep(&learnt);
         }
-        Ok(ExitCode::SUCCESS)
+        let Some(last) = failures.pop() else { return Ok(ExitCode::SUCCESS) };
+        failures.iter().for_each(output::failure);
+        Err(last)
+    }
+
+    /// The folder whose repository counts: of what is written, where that is a file.
+    fn folder(&self, path: &Path) -> PathBuf {
+        let target = self.out.as_deref().unwrap_or(path);
+        target
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
+            .to_owned()
     }
 
     fn file(
         &self,
         path: &Path,
         recipients: &[Recipient],
-        quiet: &mut Quiet,
-    ) -> Result<(), Failure> {
+        quiet: &Quiet,
+    ) -> Result<Vec<Entry>, Failure> {
         let source = Manifest::read(path)?;
         let target = match &self.out {
             Some(out) if out.exists() => Some(Manifest::read(out)?),
             _ => None,
         };
-        let sealed = self.sealed(&source, target.as_ref(), recipients, quiet)?;
-        self.write(&source, target.as_ref(), &sealed)
+        let (sealed, learnt) = self.sealed(&source, target.as_ref(), recipients, quiet)?;
+        self.write(&source, target.as_ref(), &sealed)?;
+        Ok(learnt)
     }
 
     /// Puts what is sealed where it is to go.
@@ -171,15 +192,16 @@ impl Seal {
         source: &Manifest,
         target: Option<&Manifest>,
         recipients: &[Recipient],
-        quiet: &mut Quiet,
-    ) -> Result<Vec<u8>, Failure> {
+        quiet: &Quiet,
+    ) -> Result<(Vec<u8>, Vec<Entry>), Failure> {
         let file = source.parse()?;
         let there = target.map(Existing::read).transpose()?.unwrap_or_default();
         let secrets = self.secrets(source, &file)?;
         let mut splice = splice::Splice::new(&file);
+        let mut learnt = Vec::new();
         for (found, secret) in &secrets {
             let old = there.find(secret);
-            let (object, kept) = self
+            let (object, entries) = self
                 .object(secret, old.map(|(_, object)| object), recipients, quiet)
                 .map_err(|error| {
                     source.failure(
@@ -190,7 +212,7 @@ impl Seal {
                     )
                 })?;
             if self.dry_run {
-                let changed = secret.values.len() - kept;
+                let changed = entries.len();
                 output::note(&format!(
                     "{}: Secret {}: {changed} of {} values would be sealed",
                     source.shown,
@@ -206,8 +228,9 @@ impl Seal {
                 _ => splice.replace(found.node, manifest::document(&object)),
             };
             done.map_err(|error| unsafe_change(source, &error))?;
+            learnt.extend(entries);
         }
-        self.finish(source, &file, splice, &secrets)
+        Ok((self.finish(source, &file, splice, &secrets)?, learnt))
     }
 
     /// The Secrets in clear text; at least one.
@@ -248,10 +271,10 @@ impl Seal {
         &self,
         source: &Manifest,
         file: &splice::File<'_>,
-        splice: splice::Splice<'_, '_>,
+        splice: splice::Splice<'_>,
         secrets: &[(Found, Secret)],
     ) -> Result<Vec<u8>, Failure> {
-        let sealed = splice.finish().map_err(|error| unsafe_change(source, &error))?;
+        let sealed = splice.finish().map_err(|error| unsafe_change(source, &error))?.into_bytes();
         if !self.accept_leftovers {
             for (found, secret) in secrets {
                 self.scan(source, file, *found, secret, &sealed)?;
@@ -260,14 +283,14 @@ impl Seal {
         Ok(sealed)
     }
 
-    /// The sealed object, and how many values kept their bytes.
+    /// The sealed object, and what is to be remembered of the values that were sealed anew.
     fn object(
         &self,
         secret: &Secret,
         old: Option<&SealedSecret>,
         recipients: &[Recipient],
-        quiet: &mut Quiet,
-    ) -> Result<(SealedSecret, usize), SealError> {
+        quiet: &Quiet,
+    ) -> Result<(SealedSecret, Vec<Entry>), SealError> {
         let new = SealedSecret::new(
             self.scope.unwrap_or(Scope::Strict),
             secret.namespace.as_deref(),
@@ -311,12 +334,11 @@ impl Seal {
             .map(|(key, plaintext)| (key.clone(), plaintext))
             .collect();
         object.set(&changed, recipients, &SystemRandom)?;
-        for (key, plaintext) in &changed {
-            if let Some(value) = object.values().get(key) {
-                quiet.learn(&place, key, plaintext, value);
-            }
-        }
-        Ok((object, secret.values.len() - changed.len()))
+        let learnt = changed.iter().filter_map(|(key, plaintext)| {
+            quiet.entry(&place, key, plaintext, object.values().get(key)?)
+        });
+        let learnt = learnt.collect();
+        Ok((object, learnt))
     }
 
     /// Refuses an output that still has a value in clear text, say in a comment.
@@ -355,7 +377,7 @@ const SHORTEST: usize = 8;
 
 fn unsafe_change(source: &Manifest, error: &splice::SpliceError) -> Failure {
     source.failure(
-        error.place(),
+        error.place,
         "cannot be changed safely",
         error.to_string(),
         "write the Secret as a document of its own",
@@ -369,11 +391,6 @@ fn next(error: &SealError) -> &'static str {
         }
         _ => "correct it, and run the command again",
     }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// A scope on the command line.

@@ -2,7 +2,7 @@
 
 use sealing::{API_VERSION, Binding, KIND, SUITE, SealedSecret, Slot, Template, Wrap};
 use serde_json::Value as Json;
-use splice::{File, NodeId, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
 use super::{Found, Manifest};
 use crate::{failure::Failure, unseal::Form};
@@ -44,9 +44,9 @@ pub(crate) fn changed(
     let done = changes
         .iter()
         .try_for_each(|Change { found, old, new }| edits(file, &mut splice, found.node, old, new));
-    done.and_then(|()| splice.finish()).map_err(|error| {
+    done.and_then(|()| splice.finish()).map(String::into_bytes).map_err(|error| {
         manifest.failure(
-            error.place(),
+            error.place,
             "cannot be changed without touching more than it should",
             error.to_string(),
             "write that part out plainly, and run the command again",
@@ -56,7 +56,7 @@ pub(crate) fn changed(
 
 fn edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     root: NodeId,
     old: &SealedSecret,
     new: &SealedSecret,
@@ -69,7 +69,7 @@ fn edits(
         match (file.field(spec, "template"), template(new.template())) {
             (Some(node), Some(value)) => splice.replace(node, value)?,
             (Some(_), None) => splice.remove(spec, "template")?,
-            (None, Some(value)) => splice.insert_after(spec, "binding", "template", value)?,
+            (None, Some(value)) => splice.insert(spec, "template", value, At::After("binding"))?,
             (None, None) => {}
         }
     }
@@ -81,7 +81,7 @@ fn edits(
         match (file.field(values, key.as_str()), old.values().get(key)) {
             (Some(_), Some(before)) if before == value => {}
             (Some(node), _) => splice.set(node, &value.encode())?,
-            (None, _) => splice.insert(values, key.as_str(), text(&value.encode()))?,
+            (None, _) => splice.insert(values, key.as_str(), text(&value.encode()), At::End)?,
         }
     }
     for key in old.values().keys().filter(|key| !new.values().contains_key(*key)) {
@@ -92,7 +92,7 @@ fn edits(
 
 fn slots_edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     slots: NodeId,
     old: &SealedSecret,
     new: &SealedSecret,

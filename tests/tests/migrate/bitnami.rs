@@ -100,6 +100,17 @@ impl Controller {
         ))
     }
 
+    /// The same with `-o json`.
+    pub(crate) fn backup_json(&self, keys: &[&str]) -> Result<String> {
+        let items = keys.iter().map(|key| {
+            let data = |end: &str| Ok::<_, anyhow::Error>(STANDARD.encode(self.read(&format!("{key}.{end}"))?));
+            let data = json!({ "tls.crt": data("crt")?, "tls.key": data("key")? });
+            Ok(json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": { "name": key }, "data": data }))
+        });
+        let items: Vec<_> = items.collect::<Result<_>>()?;
+        Ok(serde_json::to_string(&json!({ "apiVersion": "v1", "kind": "List", "items": items }))?)
+    }
+
     fn item(&self, key: &str) -> Result<String> {
         let data = |end: &str| {
             Ok::<_, anyhow::Error>(STANDARD.encode(self.read(&format!("{key}.{end}"))?))

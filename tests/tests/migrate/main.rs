@@ -11,7 +11,7 @@ mod seal;
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     bitnami::{Controller, KEYS, Object},
@@ -143,6 +143,11 @@ metadata:
     argocd.argoproj.io/sync-wave: \"-1\"
   namespace: prod
 spec:
+  suite: 1
+  binding: {scope: strict, namespace: prod, name: db, type: example.com/db}
+  slots:
+    wraps:
+    - {kid…
   values:
     # rotated in March
     password…
@@ -157,11 +162,6 @@ spec:
     data:
       motd: |
         plain text } with }} braces
-  suite: 1
-  binding: {scope: strict, namespace: prod, name: db, type: example.com/db}
-  slots:
-    wraps:
-    - {kid…
 "
     );
     let opened = repo.ok(&["unseal", "db.yaml", "--key", &repo.keys(), "--output", "json"])?;
@@ -182,14 +182,13 @@ fn keys_are_taken_in_every_form_that_a_backup_has() -> Result<()> {
     let list = controller.backup(&KEYS)?;
     let documents: Vec<String> =
         KEYS.iter().map(|key| controller.backup(&[key])).collect::<Result<_>>()?;
-    let value: Value = serde_json::from_str(&json(&list)?)?;
     let pem: String = KEYS
         .iter()
         .map(|key| {
             Ok(controller.read(&format!("{key}.crt"))? + &controller.read(&format!("{key}.key"))?)
         })
         .collect::<Result<_>>()?;
-    let forms = [list.clone(), documents.join("---\n"), serde_json::to_string(&value)?, pem];
+    let forms = [list.clone(), documents.join("---\n"), controller.backup_json(&KEYS)?, pem];
     for (i, form) in forms.iter().enumerate() {
         let file = repo.private("keys-of-theirs", form)?;
         repo.write("all.yaml", &[db.as_str(), &any, &everywhere].join("---\n"))?;
@@ -261,8 +260,19 @@ pub(crate) fn three(controller: &Controller) -> Result<[String; 3]> {
     controller.sealed(&OBJECTS)?.try_into().ok().context("not three objects")
 }
 
-/// An object as `kubeseal` writes it without `--format yaml`.
-fn json(yaml: &str) -> Result<String> {
-    let value: Value = serde_norway::from_str(yaml)?;
-    Ok(serde_json::to_string_pretty(&value)? + "\n")
+/// The cluster-wide object as `kubeseal` writes it without `--format yaml`.
+fn json(everywhere: &str) -> Result<String> {
+    let token = everywhere.lines().find_map(|line| line.strip_prefix("    token: "));
+    let annotations = json!({ "sealedsecrets.bitnami.com/cluster-wide": "true" });
+    let metadata = json!({ "name": "everywhere", "namespace": "dev", "creationTimestamp": null, "annotations": annotations });
+    let object = json!({
+        "kind": "SealedSecret",
+        "apiVersion": "bitnami.com/v1alpha1",
+        "metadata": metadata,
+        "spec": {
+            "template": { "metadata": metadata, "type": "Opaque" },
+            "encryptedData": { "token": token.context("no token")? }
+        }
+    });
+    Ok(serde_json::to_string_pretty(&object)? + "\n")
 }

@@ -1,0 +1,18 @@
+//! Sealed Secrets through the edge of the crate.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what goes wrong in a test is to end it"
+)]
+
+mod change;
+mod circle;
+mod escrow;
+mod pins;
+mod place;
+mod properties;
+mod refused;
+mod support;
+mod template;
