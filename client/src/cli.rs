@@ -15,7 +15,7 @@ use crate::{
     admin::{self, Connection},
     audit, change, escrow,
     failure::Failure,
-    hold, hook, keys, ledger, lint,
+    hold, hook, keys, ledger, lint, migrate,
     output::{self, Format},
     probe::{self, Seed, check},
     recover, replicas, reseal, roots, rotate, seal, sealing_keys,
@@ -90,6 +90,9 @@ enum Do {
     /// Open everything with the escrow key, on a machine without network
     #[command(after_help = recover::EXAMPLES)]
     Recover(recover::Recover),
+    /// Take SealedSecrets of Bitnami's over, under the same names, with a backup of their controller's keys; all or none, and it can be undone
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate(migrate::Migrate),
     /// Find what must not be committed: Secrets in clear text, credentials, sealed Secrets that were moved or that are for the wrong keys
     #[command(after_long_help = lint::help())]
     Lint(lint::Lint),
@@ -181,6 +184,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Do::Compact(compact) => compact.run(),
         Do::Reseal(reseal) => reseal.run(),
         Do::Recover(recover) => recover.run(),
+        Do::Migrate(migrate) => migrate.run(),
         Do::Lint(lint) => lint.run(),
         Do::Hook(hook) => hook.run(),
         Do::SealingKeys(keys) => keys.run(),

@@ -165,6 +165,12 @@ pub(crate) fn hooks() -> Result<PathBuf, Failure> {
     path_of(&["rev-parse", "--git-path", "hooks"])
 }
 
+/// The folder that git keeps what it knows in, for the work tree that `folder` lies in.
+pub(crate) fn own_folder(folder: &Path) -> Result<PathBuf, Failure> {
+    let folder = folder.to_string_lossy();
+    path_of(&["-C", &folder, "rev-parse", "--absolute-git-dir"])
+}
+
 /// Where git keeps what all work trees of a repository share.
 pub(crate) fn common_folder() -> Result<PathBuf, Failure> {
     path_of(&["rev-parse", "--git-common-dir"])

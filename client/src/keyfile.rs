@@ -41,7 +41,7 @@ impl Keys {
 /// The seeds in a file, in its order; at least one.
 pub(crate) fn read_seeds(path: &Path) -> Result<Vec<KeyMaterial>, Failure> {
     let shown = path.display();
-    let text = read(path).map_err(|error| {
+    let text = read(path, MOST).map_err(|error| {
         Failure::new(
             format!("{shown} cannot be read"),
             error.to_string(),
@@ -71,11 +71,12 @@ pub(crate) fn read_seeds(path: &Path) -> Result<Vec<KeyMaterial>, Failure> {
     Ok(seeds)
 }
 
-fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+/// The text of a file that only its owner may read, or of stdin where `path` is `-`; what is longer than `most` is cut.
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Zeroizing<String>> {
     // Of the right size at once, so that nothing is left behind by one that grows.
     let mut text = Zeroizing::new(String::with_capacity(1 << 16));
     if path == Path::new("-") {
-        io::stdin().take(MOST).read_to_string(&mut text)?;
+        io::stdin().take(most).read_to_string(&mut text)?;
         return Ok(text);
     }
     let file = File::open(path)?;
@@ -86,6 +87,6 @@ fn read(path: &Path) -> io::Result<Zeroizing<String>> {
             format!("others may read it (mode {:03o}): chmod 600 {}", mode & 0o777, path.display()),
         ));
     }
-    file.take(MOST).read_to_string(&mut text)?;
+    file.take(most).read_to_string(&mut text)?;
     Ok(text)
 }

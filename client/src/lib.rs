@@ -7,19 +7,22 @@
 //! cli        the whole command line
 //!   seal, unseal, change, reseal, recover            Secrets in git: sealed, opened, changed
 //!   sealing_keys, escrow                             whom they are for
+//!   migrate, bitnami_secret, bitnami_keys            from Bitnami's format, and to it
 //!   lint, hook, git                                  what must not be committed
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
 //!   keyfile, source, walk, parallel, https           private keys, values, files, many at once, a file over TLS
 //!   probe                                            a KMS plugin, any vendor's
 //!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
 //!   admin    the way to it, and why it says no
-//!   output, table, time, failure, socket             what all of them stand on
+//!   output, table, time, failure, socket, parallel   what all of them stand on
 //! ```
 //!
 //! Deliberately absent: cryptography (`sealing`), the grammar of YAML (`splice`), and whatever needs a database or a cloud's client.
 
 mod admin;
 mod audit;
+mod bitnami_keys;
+mod bitnami_secret;
 mod change;
 pub mod cli;
 mod escrow;
@@ -33,6 +36,7 @@ mod keys;
 mod ledger;
 mod lint;
 mod manifest;
+mod migrate;
 mod output;
 mod parallel;
 mod probe;

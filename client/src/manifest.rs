@@ -18,9 +18,9 @@ use splice::{File, NodeId};
 
 pub(crate) use self::{
     json::{find, json},
-    write::{Change, changed, document, encode},
+    write::{Change, binding, changed, document, encode, slot},
 };
-use crate::failure::Failure;
+use crate::{bitnami_secret, failure::Failure};
 
 /// 16 MiB: etcd takes objects of 1.5, and a file may have several.
 const MOST: usize = 16 << 20;
@@ -65,6 +65,16 @@ impl Manifest {
         let text = durable::read(&real, MOST).map_err(unreadable)?;
         let mode = fs::metadata(&real).map_err(unreadable)?.permissions().mode() & 0o777;
         Self { shown, path: Some(real), mode, text }.not_too_long()
+    }
+
+    /// What was read elsewhere, and is never written.
+    pub(crate) fn of(shown: &str, text: Vec<u8>) -> Self {
+        Self { shown: shown.to_owned(), path: None, mode: 0, text }
+    }
+
+    /// The file itself, where links lead, and its permission bits; `None` for stdin.
+    pub(crate) fn file(&self) -> Option<(&Path, u32)> {
+        self.path.as_deref().map(|path| (path, self.mode))
     }
 
     fn not_too_long(self) -> Result<Self, Failure> {
@@ -181,10 +191,13 @@ pub(crate) fn objects(file: &File<'_>) -> Vec<Found> {
     out
 }
 
-/// The sealed Secrets of a file.
+/// The sealed Secrets of a file. Those of Bitnami's have the same kind, and are left alone.
 pub(crate) fn sealed_objects(file: &File<'_>) -> Vec<Found> {
     let mut all = objects(file);
-    all.retain(|found| file.field_text(found.node, "kind").as_deref() == Some(sealing::KIND));
+    all.retain(|found| {
+        file.field_text(found.node, "kind").as_deref() == Some(sealing::KIND)
+            && !bitnami_secret::is_bitnami(file, found.node)
+    });
     all
 }
 

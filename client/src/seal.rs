@@ -1,5 +1,8 @@
 //! `strongroom seal`: Secrets in clear text become sealed ones; whatever else is in the file stays as it is.
 
+mod bitnami;
+mod existing;
+
 use std::{
     collections::{BTreeMap, btree_map},
     path::{Path, PathBuf},
@@ -10,13 +13,15 @@ use clap::Args;
 use envelope::SystemRandom;
 use sealing::{DataKey, Plaintext, Recipient, Scope, SealError, SealedSecret};
 
+use self::existing::Existing;
 use crate::{
     failure::Failure,
-    manifest::{self, Change, Found, Manifest},
+    manifest::{self, Found, Manifest},
     output, parallel,
     quiet::{Entry, Quiet},
     repository::{Clusters, Repository},
     secret::{Secret, Unfit, is_secret},
+    time,
 };
 
 pub(crate) const EXAMPLES: &str = "\
@@ -29,7 +34,10 @@ Examples:
   The same again changes only what changed
       strongroom seal secrets.yaml -o sealed.yaml
   A value that may be moved between names of one namespace
-      strongroom seal --scope namespace - < secret.yaml";
+      strongroom seal --scope namespace - < secret.yaml
+  For a cluster whose controller is Bitnami's still
+      kubeseal --fetch-cert > cert.pem
+      strongroom seal -i prod/db.yaml --format bitnami --cert cert.pem";
 
 #[derive(Args)]
 pub(crate) struct Seal {
@@ -42,14 +50,21 @@ pub(crate) struct Seal {
     /// Replace each file by what is sealed
     #[arg(short, long, conflicts_with = "out")]
     in_place: bool,
-    /// Where the values open: under this name in this namespace only, or under any name, or anywhere
-    #[arg(long, value_name = "SCOPE", default_value = "strict", value_parser = scope)]
-    scope: Scope,
+    /// Where the values open: strict, under this name in this namespace only; namespace, under any name in it; or cluster, anywhere
+    /// [default: strict; with --format bitnami, what the Secret's annotations say]
+    #[arg(long, value_name = "SCOPE", value_parser = scope, hide_default_value = true)]
+    scope: Option<Scope>,
     /// The namespace of Secrets that name none
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
     #[command(flatten)]
     clusters: Clusters,
+    /// The form that the sealed Secrets get
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Strongroom)]
+    format: Format,
+    /// The certificate of Bitnami's controller, PEM, as kubeseal --fetch-cert prints it; only with --format bitnami
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, required_if_eq("format", "bitnami"))]
+    cert: Option<PathBuf>,
     /// Seal every value anew, also those that did not change
     #[arg(long)]
     fresh: bool,
@@ -61,6 +76,15 @@ pub(crate) struct Seal {
     dry_run: bool,
 }
 
+/// A form of sealed Secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Ours
+    Strongroom,
+    /// Bitnami's, for a cluster whose controller is theirs: no more than one recipient, bound to no data key, RSA
+    Bitnami,
+}
+
 impl Seal {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         if self.files.len() > 1 && !self.in_place {
@@ -68,6 +92,17 @@ impl Seal {
                 "several files need --in-place",
                 "otherwise it is not said where each goes",
                 "add -i, or seal them one by one with -o",
+            )
+            .usage());
+        }
+        if self.format == Format::Bitnami {
+            return self.run_bitnami(time::seconds());
+        }
+        if self.cert.is_some() {
+            return Err(Failure::new(
+                "--cert is for --format bitnami",
+                "what is sealed in our own format is for the keys in .strongroom",
+                "add --format bitnami, or leave --cert out",
             )
             .usage());
         }
@@ -123,22 +158,32 @@ impl Seal {
             _ => None,
         };
         let (sealed, learnt) = self.sealed(&source, target.as_ref(), recipients, quiet)?;
+        self.write(&source, target.as_ref(), &sealed)?;
+        Ok(learnt)
+    }
+
+    /// Puts what is sealed where it is to go.
+    fn write(
+        &self,
+        source: &Manifest,
+        target: Option<&Manifest>,
+        sealed: &[u8],
+    ) -> Result<(), Failure> {
         if self.dry_run {
-            return Ok(learnt);
+            return Ok(());
         }
-        let written = match (&self.out, target) {
-            (Some(_), Some(target)) => target.replace(&sealed),
-            (Some(out), None) => durable::create(out, &sealed, 0o644, &|_| {}).map_err(|error| {
+        match (&self.out, target) {
+            (Some(_), Some(target)) => target.replace(sealed),
+            (Some(out), None) => durable::create(out, sealed, 0o644, &|_| {}).map_err(|error| {
                 Failure::new(
                     format!("{} cannot be written", out.display()),
                     error.to_string(),
                     "check the folder's permissions",
                 )
             }),
-            (None, _) if self.in_place && source.shown != "-" => source.replace(&sealed),
-            (None, _) => output::result(&sealed),
-        };
-        written.map(|()| learnt)
+            (None, _) if self.in_place && source.shown != "-" => source.replace(sealed),
+            (None, _) => output::result(sealed),
+        }
     }
 
     /// The source with each of its Secrets sealed.
@@ -151,25 +196,13 @@ impl Seal {
     ) -> Result<(Vec<u8>, Vec<Entry>), Failure> {
         let file = source.parse()?;
         let there = target.map(Existing::read).transpose()?.unwrap_or_default();
+        let secrets = self.secrets(source, &file)?;
         let mut splice = splice::Splice::new(&file);
-        let (mut plaintexts, mut learnt) = (Vec::new(), Vec::new());
-        for found in manifest::objects(&file) {
-            let kind = file.field_text(found.node, "kind");
-            if kind.as_deref() != Some("Secret") {
-                continue;
-            }
-            let json = source.json(&file, found.node)?;
-            if !is_secret(&json) {
-                continue;
-            }
-            let mut secret = Secret::parse(&json)
-                .map_err(|Unfit { at, why, next }| source.at(&file, found.node, &at, why, next))?;
-            if secret.namespace.is_none() {
-                secret.namespace.clone_from(&self.namespace);
-            }
-            let old = there.find(&secret);
+        let mut learnt = Vec::new();
+        for (found, secret) in &secrets {
+            let old = there.find(secret);
             let (object, entries) = self
-                .object(&secret, old.map(|(_, object)| object), recipients, quiet)
+                .object(secret, old.map(|(_, object)| object), recipients, quiet)
                 .map_err(|error| {
                     source.failure(
                         file.node(found.node).place(),
@@ -187,47 +220,67 @@ impl Seal {
                     secret.values.len()
                 ));
             }
-            let refused = |error: splice::SpliceError| {
-                source.failure(
-                    error.place,
-                    "cannot be changed safely",
-                    error.to_string(),
-                    "write the Secret as a document of its own",
-                )
-            };
             let written =
                 old.map_or(Ok(None), |(place, old)| there.document(place, old, &object))?;
-            match (written, found.document) {
+            let done = match (written, found.document) {
                 // What is there stays as it is written, but for what changed.
-                (Some(text), Some(document)) => {
-                    splice.replace_document(document, &text).map_err(refused)?
-                }
-                _ => splice.replace(found.node, manifest::document(&object)).map_err(refused)?,
-            }
+                (Some(text), Some(document)) => splice.replace_document(document, &text),
+                _ => splice.replace(found.node, manifest::document(&object)),
+            };
+            done.map_err(|error| unsafe_change(source, &error))?;
             learnt.extend(entries);
-            plaintexts.push((found, secret));
         }
-        if plaintexts.is_empty() {
+        Ok((self.finish(source, &file, splice, &secrets)?, learnt))
+    }
+
+    /// The Secrets in clear text; at least one.
+    fn secrets(
+        &self,
+        source: &Manifest,
+        file: &splice::File<'_>,
+    ) -> Result<Vec<(Found, Secret)>, Failure> {
+        let mut out = Vec::new();
+        for found in manifest::objects(file) {
+            let kind = file.field_text(found.node, "kind");
+            if kind.as_deref() != Some("Secret") {
+                continue;
+            }
+            let json = source.json(file, found.node)?;
+            if !is_secret(&json) {
+                continue;
+            }
+            let mut secret = Secret::parse(&json)
+                .map_err(|Unfit { at, why, next }| source.at(file, found.node, &at, why, next))?;
+            if secret.namespace.is_none() {
+                secret.namespace.clone_from(&self.namespace);
+            }
+            out.push((found, secret));
+        }
+        if out.is_empty() {
             return Err(Failure::new(
                 format!("{} has no Secret in it", source.shown),
                 "there is no object of kind Secret, apiVersion v1",
                 "name the file that the Secret is in; what is sealed already is changed with `strongroom set` and `edit`",
             ));
         }
-        let sealed = splice.finish().map(String::into_bytes).map_err(|error| {
-            source.failure(
-                error.place,
-                "cannot be changed safely",
-                error.to_string(),
-                "write the Secret as a document of its own",
-            )
-        })?;
+        Ok(out)
+    }
+
+    /// What the file is with all changes in it, if no value stands in it any more.
+    fn finish(
+        &self,
+        source: &Manifest,
+        file: &splice::File<'_>,
+        splice: splice::Splice<'_>,
+        secrets: &[(Found, Secret)],
+    ) -> Result<Vec<u8>, Failure> {
+        let sealed = splice.finish().map_err(|error| unsafe_change(source, &error))?.into_bytes();
         if !self.accept_leftovers {
-            for (found, secret) in &plaintexts {
-                self.scan(source, &file, *found, secret, &sealed)?;
+            for (found, secret) in secrets {
+                self.scan(source, file, *found, secret, &sealed)?;
             }
         }
-        Ok((sealed, learnt))
+        Ok(sealed)
     }
 
     /// The sealed object, and what is to be remembered of the values that were sealed anew.
@@ -239,7 +292,7 @@ impl Seal {
         quiet: &Quiet,
     ) -> Result<(SealedSecret, Vec<Entry>), SealError> {
         let new = SealedSecret::new(
-            self.scope,
+            self.scope.unwrap_or(Scope::Strict),
             secret.namespace.as_deref(),
             &secret.name,
             secret.template.clone(),
@@ -322,50 +375,13 @@ impl Seal {
 /// Shorter values stand in every file by chance.
 const SHORTEST: usize = 8;
 
-/// What lies sealed in the file that is written to.
-#[derive(Default)]
-struct Existing<'a> {
-    manifest: Option<&'a Manifest>,
-    objects: Vec<(Found, SealedSecret)>,
-}
-
-impl<'a> Existing<'a> {
-    fn read(manifest: &'a Manifest) -> Result<Self, Failure> {
-        let file = manifest.parse()?;
-        let mut objects = Vec::new();
-        for found in manifest::sealed_objects(&file) {
-            // What cannot be read is not worth keeping: it is sealed anew.
-            if let Ok(object) = manifest.sealed(&file, found) {
-                objects.push((found, object));
-            }
-        }
-        Ok(Self { manifest: Some(manifest), objects })
-    }
-
-    fn find(&self, secret: &Secret) -> Option<(Found, &SealedSecret)> {
-        let same = |object: &SealedSecret| {
-            object.name() == secret.name && object.namespace() == secret.namespace.as_deref()
-        };
-        self.objects.iter().find(|(_, object)| same(object)).map(|(found, object)| (*found, object))
-    }
-
-    /// The document that an object is the whole of, changed where it changed; `None` where it is an item of a List.
-    fn document(
-        &self,
-        found: Found,
-        old: &SealedSecret,
-        new: &SealedSecret,
-    ) -> Result<Option<String>, Failure> {
-        let (Some(manifest), Some(document)) = (self.manifest, found.document) else {
-            return Ok(None);
-        };
-        let change = Change { found, old: old.clone(), new: new.clone() };
-        let text = manifest::changed(manifest, &manifest.parse()?, &[change])?;
-        let span = splice::parse(&text)
-            .ok()
-            .and_then(|file| Some(file.documents().get(document)?.content()));
-        Ok(span.and_then(|span| String::from_utf8(text.get(span)?.to_vec()).ok()))
-    }
+fn unsafe_change(source: &Manifest, error: &splice::SpliceError) -> Failure {
+    source.failure(
+        error.place,
+        "cannot be changed safely",
+        error.to_string(),
+        "write the Secret as a document of its own",
+    )
 }
 
 fn next(error: &SealError) -> &'static str {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use zeroize::Zeroizing;
 
 /// What `kubectl apply` leaves behind: the whole Secret, in clear text.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A Secret that may be sealed.
 #[derive(Debug)]
@@ -49,27 +49,8 @@ impl Secret {
         }
         let at = root.field("metadata");
         let metadata = mapping(json.get("metadata").unwrap_or(&Json::Null), &at)?;
-        let named = metadata.get("name").and_then(Json::as_str).filter(|name| !name.is_empty());
-        let name = named
-            .ok_or_else(|| {
-                unfit(
-                    at.field("name"),
-                    "is missing, or no text",
-                    "name the Secret: its values are bound to its name",
-                )
-            })?
-            .to_owned();
-        let namespace = match metadata.get("namespace") {
-            None | Some(Json::Null) => None,
-            Some(Json::String(namespace)) if !namespace.is_empty() => Some(namespace.clone()),
-            Some(_) => {
-                return Err(unfit(
-                    at.field("namespace"),
-                    "is empty, or no text",
-                    "write it in quotes, or take it out",
-                ));
-            }
-        };
+        let name = name(metadata, &at)?;
+        let namespace = namespace(metadata, &at)?;
         let mut template = Template {
             secret_type: secret_type(object, &root)?,
             immutable: immutable(object, &root)?,
@@ -143,7 +124,33 @@ impl Secret {
     }
 }
 
-fn secret_type(object: &Map<String, Json>, root: &At) -> Result<Option<String>, Unfit> {
+/// `metadata.name`.
+pub(crate) fn name(metadata: &Map<String, Json>, at: &At) -> Result<String, Unfit> {
+    let named = metadata.get("name").and_then(Json::as_str).filter(|name| !name.is_empty());
+    named.map(str::to_owned).ok_or_else(|| {
+        unfit(
+            at.field("name"),
+            "is missing, or no text",
+            "name the Secret: its values are bound to its name",
+        )
+    })
+}
+
+/// `metadata.namespace`, where it is there.
+pub(crate) fn namespace(metadata: &Map<String, Json>, at: &At) -> Result<Option<String>, Unfit> {
+    match metadata.get("namespace") {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(namespace)) if !namespace.is_empty() => Ok(Some(namespace.clone())),
+        Some(_) => Err(unfit(
+            at.field("namespace"),
+            "is empty, or no text",
+            "write it in quotes, or take it out",
+        )),
+    }
+}
+
+/// `type`, of an object or of a template.
+pub(crate) fn secret_type(object: &Map<String, Json>, root: &At) -> Result<Option<String>, Unfit> {
     match object.get("type") {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) if text == "kubernetes.io/service-account-token" => Err(unfit(
@@ -160,7 +167,8 @@ fn secret_type(object: &Map<String, Json>, root: &At) -> Result<Option<String>, 
     }
 }
 
-fn immutable(object: &Map<String, Json>, root: &At) -> Result<Option<bool>, Unfit> {
+/// `immutable`, of an object or of a template.
+pub(crate) fn immutable(object: &Map<String, Json>, root: &At) -> Result<Option<bool>, Unfit> {
     match object.get("immutable") {
         None | Some(Json::Null) => Ok(None),
         Some(Json::Bool(immutable)) => Ok(Some(*immutable)),
@@ -212,7 +220,8 @@ fn plaintext(field: &str, value: &Json, at: At) -> Result<Plaintext, Unfit> {
     Ok(value)
 }
 
-fn texts(json: Option<&Json>, at: &At) -> Result<BTreeMap<String, String>, Unfit> {
+/// Labels or annotations.
+pub(crate) fn texts(json: Option<&Json>, at: &At) -> Result<BTreeMap<String, String>, Unfit> {
     let Some(json) = json.filter(|json| !json.is_null()) else { return Ok(BTreeMap::new()) };
     let entries = mapping(json, at)?.iter().map(|(key, value)| match value {
         Json::String(text) => Ok((key.clone(), text.clone())),
@@ -225,11 +234,12 @@ fn texts(json: Option<&Json>, at: &At) -> Result<BTreeMap<String, String>, Unfit
     entries.collect()
 }
 
-fn mapping<'a>(json: &'a Json, at: &At) -> Result<&'a Map<String, Json>, Unfit> {
+/// What must be a mapping.
+pub(crate) fn mapping<'a>(json: &'a Json, at: &At) -> Result<&'a Map<String, Json>, Unfit> {
     json.as_object()
         .ok_or_else(|| unfit(at.clone(), "is missing, or no mapping", "write it as a mapping"))
 }
 
-fn unfit(at: At, why: &'static str, next: &'static str) -> Unfit {
+pub(crate) fn unfit(at: At, why: &'static str, next: &'static str) -> Unfit {
     Unfit { at, why, next }
 }

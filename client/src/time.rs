@@ -16,6 +16,11 @@ pub(crate) fn now() -> String {
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
+/// Now, in seconds since 1970.
+pub(crate) fn seconds() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
+}
+
 /// Seconds as the two largest units.
 pub(crate) fn span(seconds: u64) -> String {
     let mut rest = seconds;

@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
+    "migrate",
     "lint",
     "hook",
     "seal",

@@ -47,7 +47,7 @@ def unseal(key: rsa.RSAPrivateKey, label: str, value: str) -> bytes:
     return AESGCM(session).decrypt(NONCE, raw[2 + wrapped_len :], None)
 
 
-def certificate(key: rsa.RSAPrivateKey) -> x509.Certificate:
+def certificate(key: rsa.RSAPrivateKey, *, until=datetime.datetime(2036, 1, 2, 3, 4, 5)) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sealed-secrets")])
     return (
         x509.CertificateBuilder()
@@ -56,7 +56,7 @@ def certificate(key: rsa.RSAPrivateKey) -> x509.Certificate:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime.datetime(2026, 1, 2, 3, 4, 5))
-        .not_valid_after(datetime.datetime(2036, 1, 2, 3, 4, 5))
+        .not_valid_after(until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -91,24 +91,39 @@ def make(folder: Path) -> None:
             "PKCS #1 v1.5": seal(public, b"x", padding.PKCS1v15()),
         }.items():
             strange.append({"what": what, "value": value})
+    expired = certificate(key, until=datetime.datetime(2026, 1, 3, 3, 4, 5))
+    (folder / "expired.crt").write_bytes(expired.public_bytes(serialization.Encoding.PEM))
     (folder / "values.json").write_text(json.dumps({"opens": values, "refused": strange}))
 
 
+def load(folder: Path) -> dict[str, rsa.RSAPrivateKey]:
+    return {name: serialization.load_pem_private_key((folder / f"{name}.key").read_bytes(), None) for name, _, _ in KEYS}
+
+
+def label_of(item: dict) -> str:
+    return item["label"] if "label" in item else LABELS[item["scope"]]
+
+
+def seal_all(folder: Path) -> None:
+    """Reads {key, scope or label, plaintext in hexadecimal digits} from plain.json; prints the values in order, one a line."""
+    keys = load(folder)
+    for item in json.loads((folder / "plain.json").read_text()):
+        print(seal(keys[item["key"]].public_key(), bytes.fromhex(item["plaintext"]), oaep(label_of(item))))
+
+
 def open_all(folder: Path) -> None:
-    """Reads {key, scope, value} from ours.json; prints the plaintexts in order, one line of hexadecimal digits each."""
-    keys = {
-        name: serialization.load_pem_private_key((folder / f"{name}.key").read_bytes(), None) for name, _, _ in KEYS
-    }
+    """Reads {key, scope or label, value} from ours.json; prints the plaintexts in order, one line of hexadecimal digits each."""
+    keys = load(folder)
     for item in json.loads((folder / "ours.json").read_text()):
-        print(unseal(keys[item["key"]], LABELS[item["scope"]], item["value"]).hex())
+        print(unseal(keys[item["key"]], label_of(item), item["value"]).hex())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["make", "open"])
+    parser.add_argument("command", choices=["make", "seal", "open"])
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
-    (make if arguments.command == "make" else open_all)(arguments.folder)
+    {"make": make, "seal": seal_all, "open": open_all}[arguments.command](arguments.folder)
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ fn slots_edits(
     Ok(())
 }
 
-fn binding(binding: &Binding) -> Value {
+pub(crate) fn binding(binding: &Binding) -> Value {
     let mut out = vec![("scope", text(binding.scope.as_str()))];
     for (field, recorded) in
         [("namespace", &binding.namespace), ("name", &binding.name), ("type", &binding.secret_type)]
@@ -161,7 +161,7 @@ fn template(template: &Template) -> Option<Value> {
     (!out.is_empty()).then(|| mapping(out))
 }
 
-fn slot(slot: &Slot) -> Value {
+pub(crate) fn slot(slot: &Slot) -> Value {
     mapping([
         ("id", text(&slot.id().to_string())),
         ("commit", text(&data_encoding::BASE64.encode(slot.commit().bytes()))),

@@ -1,0 +1,53 @@
+use sealing::SealedSecret;
+
+use crate::{
+    failure::Failure,
+    manifest::{self, Change, Found, Manifest},
+    secret::Secret,
+};
+
+/// What lies sealed in the file that is written to.
+#[derive(Default)]
+pub(super) struct Existing<'a> {
+    manifest: Option<&'a Manifest>,
+    objects: Vec<(Found, SealedSecret)>,
+}
+
+impl<'a> Existing<'a> {
+    pub(super) fn read(manifest: &'a Manifest) -> Result<Self, Failure> {
+        let file = manifest.parse()?;
+        let mut objects = Vec::new();
+        for found in manifest::sealed_objects(&file) {
+            // What cannot be read is not worth keeping: it is sealed anew.
+            if let Ok(object) = manifest.sealed(&file, found) {
+                objects.push((found, object));
+            }
+        }
+        Ok(Self { manifest: Some(manifest), objects })
+    }
+
+    pub(super) fn find(&self, secret: &Secret) -> Option<(Found, &SealedSecret)> {
+        let same = |object: &SealedSecret| {
+            object.name() == secret.name && object.namespace() == secret.namespace.as_deref()
+        };
+        self.objects.iter().find(|(_, object)| same(object)).map(|(found, object)| (*found, object))
+    }
+
+    /// The document that an object is the whole of, changed where it changed; `None` where it is an item of a List.
+    pub(super) fn document(
+        &self,
+        found: Found,
+        old: &SealedSecret,
+        new: &SealedSecret,
+    ) -> Result<Option<String>, Failure> {
+        let (Some(manifest), Some(document)) = (self.manifest, found.document) else {
+            return Ok(None);
+        };
+        let change = Change { found, old: old.clone(), new: new.clone() };
+        let text = manifest::changed(manifest, &manifest.parse()?, &[change])?;
+        let span = splice::parse(&text)
+            .ok()
+            .and_then(|file| Some(file.documents().get(document)?.content()));
+        Ok(span.and_then(|span| String::from_utf8(text.get(span)?.to_vec()).ok()))
+    }
+}
