@@ -161,7 +161,7 @@ pub(crate) fn is_reference(value: &str) -> bool {
         || ["{{", "${", "$(", "<%", "@@"].iter().any(|part| value.contains(part))
         || (value.starts_with('<') && value.ends_with('>'))
         || (value.starts_with('%') && value.ends_with('%'))
-        || value.bytes().all(|byte| b"*x.-".contains(&byte))
+        || value.len() >= 3 && value.bytes().all(|byte| b"*x.-".contains(&byte))
 }
 
 /// What names something in a cluster: small letters, digits, dashes and dots in words, such as `postgres-credentials` or `db-2024`.
