@@ -189,7 +189,7 @@ impl Which {
         let (found, old) = self.find(&manifest, &file)?;
         let mut new = old.clone();
         change(&mut new, &repository)?;
-        let change = Change { found, old, new };
+        let change = Change { found, old, new, order: Vec::new() };
         let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
         if manifest.shown == "-" {
             output::result(&text)?;

@@ -13,9 +13,9 @@ use clap_complete::Shell;
 
 use crate::{
     admin::{self, Connection},
-    audit, change, escrow,
+    audit, change, diff, escrow,
     failure::Failure,
-    hold, hook, keys, ledger, lint,
+    hold, hook, keys, ledger, lint, merge,
     output::{self, Format},
     probe::{self, Seed, check},
     recover, replicas, reseal, roots, rotate, seal, sealing_keys,
@@ -96,6 +96,12 @@ enum Do {
     /// Look at what is staged before each commit
     #[command(subcommand, after_help = hook::EXAMPLES)]
     Hook(hook::Hook),
+    /// Print a file with what is sealed in it made short, for `git diff`: which value changed, and for whom it is
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::Diff),
+    /// Merge three versions of a file, sealed values key by key, for `git merge`
+    #[command(after_help = merge::EXAMPLES)]
+    Merge(merge::Merge),
     /// Make, publish, take in and list the keys that Secrets are sealed for
     #[command(subcommand, after_help = sealing_keys::EXAMPLES)]
     SealingKeys(sealing_keys::Keys),
@@ -183,6 +189,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Do::Recover(recover) => recover.run(),
         Do::Lint(lint) => lint.run(),
         Do::Hook(hook) => hook.run(),
+        Do::Diff(diff) => diff.run(),
+        Do::Merge(merge) => merge.run(),
         Do::SealingKeys(keys) => keys.run(),
         Do::Escrow(escrow) => escrow.run(),
         Do::Probe(arguments) => probe(&arguments),

@@ -67,6 +67,11 @@ impl Manifest {
         Self { shown, path: Some(real), mode, text }.not_too_long()
     }
 
+    /// A text that was read elsewhere, and is not to be replaced.
+    pub(crate) fn of(shown: String, text: Vec<u8>) -> Result<Self, Failure> {
+        Self { shown, path: None, mode: 0, text }.not_too_long()
+    }
+
     fn not_too_long(self) -> Result<Self, Failure> {
         if self.text.len() > MOST {
             return Err(Failure::new(

@@ -1,6 +1,6 @@
 //! A sealed Secret as it is written: whole where it is new, else only where it changed.
 
-use sealing::{API_VERSION, Binding, KIND, SUITE, SealedSecret, Slot, Template, Wrap};
+use sealing::{API_VERSION, Binding, DataKey, KIND, SUITE, SealedSecret, Slot, Template, Wrap};
 use serde_json::Value as Json;
 use splice::{File, NodeId, Splice, SpliceError, Value};
 
@@ -32,6 +32,8 @@ pub(crate) struct Change {
     pub(crate) found: Found,
     pub(crate) old: SealedSecret,
     pub(crate) new: SealedSecret,
+    /// In which order values are added; those that are not in it come last, by name.
+    pub(crate) order: Vec<DataKey>,
 }
 
 /// The text of the file with these changes made, and nothing else touched.
@@ -41,9 +43,7 @@ pub(crate) fn changed(
     changes: &[Change],
 ) -> Result<Vec<u8>, Failure> {
     let mut splice = Splice::new(file);
-    let done = changes
-        .iter()
-        .try_for_each(|Change { found, old, new }| edits(file, &mut splice, found.node, old, new));
+    let done = changes.iter().try_for_each(|change| edits(file, &mut splice, change));
     done.and_then(|()| splice.finish()).map_err(|error| {
         manifest.failure(
             error.place(),
@@ -57,11 +57,9 @@ pub(crate) fn changed(
 fn edits(
     file: &File<'_>,
     splice: &mut Splice<'_, '_>,
-    root: NodeId,
-    old: &SealedSecret,
-    new: &SealedSecret,
+    Change { found, old, new, order }: &Change,
 ) -> Result<(), SpliceError> {
-    let Some(spec) = file.field(root, "spec") else { return Ok(()) };
+    let Some(spec) = file.field(found.node, "spec") else { return Ok(()) };
     if let Some(node) = file.field(spec, "binding").filter(|_| old.binding() != new.binding()) {
         splice.replace(node, binding(new.binding()))?;
     }
@@ -77,7 +75,9 @@ fn edits(
         slots_edits(file, splice, slots, old, new)?;
     }
     let Some(values) = file.field(spec, "values") else { return Ok(()) };
-    for (key, value) in new.values() {
+    let ordered = order.iter().filter_map(|key| new.values().get_key_value(key));
+    let others = new.values().iter().filter(|(key, _)| !order.contains(key));
+    for (key, value) in ordered.chain(others) {
         match (file.field(values, key.as_str()), old.values().get(key)) {
             (Some(_), Some(before)) if before == value => {}
             (Some(node), _) => splice.set(node, &value.encode())?,
@@ -105,8 +105,15 @@ fn slots_edits(
         let wraps = file.items(slots).nth(i).and_then(|node| file.field(node, "wraps"));
         let Some(wraps) = wraps else { continue };
         for (j, wrap) in before.wraps().iter().enumerate() {
-            if after.wraps().iter().all(|other| other.kid() != wrap.kid()) {
-                splice.remove_item(wraps, j)?;
+            match after.wraps().iter().find(|other| other.kid() == wrap.kid()) {
+                None => splice.remove_item(wraps, j)?,
+                Some(same) if same.bytes() == wrap.bytes() => {}
+                Some(other) => {
+                    let ct = file.items(wraps).nth(j).and_then(|node| file.field(node, "ct"));
+                    if let Some(ct) = ct {
+                        splice.set(ct, &data_encoding::BASE64.encode(other.bytes()))?;
+                    }
+                }
             }
         }
         for wrap in after
