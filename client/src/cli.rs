@@ -13,7 +13,7 @@ use clap_complete::Shell;
 
 use crate::{
     admin::{self, Connection},
-    audit, change, diff, escrow,
+    audit, change, diff, edit, escrow,
     failure::Failure,
     hold, hook, keys, ledger, lint, merge,
     output::{self, Format},
@@ -96,6 +96,11 @@ enum Do {
     /// Look at what is staged before each commit
     #[command(subcommand, after_help = hook::EXAMPLES)]
     Hook(hook::Hook),
+    /// Open a sealed Secret in your editor, and seal anew what you changed
+    ///
+    /// The editor gets a Secret in clear text, in memory and never on disk. Values that your keys do not open stand there as "<sealed: unchanged>".
+    #[command(after_help = edit::EXAMPLES)]
+    Edit(edit::Edit),
     /// Print a file with what is sealed in it made short, for `git diff`: which value changed, and for whom it is
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::Diff),
@@ -189,6 +194,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Do::Recover(recover) => recover.run(),
         Do::Lint(lint) => lint.run(),
         Do::Hook(hook) => hook.run(),
+        Do::Edit(edit) => edit.run(),
         Do::Diff(diff) => diff.run(),
         Do::Merge(merge) => merge.run(),
         Do::SealingKeys(keys) => keys.run(),

@@ -24,6 +24,7 @@ mod change;
 pub mod cli;
 mod diff;
 mod driver;
+mod edit;
 mod escrow;
 mod failure;
 mod git;
