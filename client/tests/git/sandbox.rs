@@ -1,0 +1,130 @@
+//! A repository of its own, with keys, drivers and a home that nobody else has.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+pub(crate) struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    /// A repository with one cluster's keys, the drivers, and `db.yaml`, sealed, with these values.
+    pub(crate) fn new(values: &[&str]) -> Self {
+        let sandbox = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir_all(sandbox.path("home")).unwrap();
+        fs::create_dir_all(sandbox.root()).unwrap();
+        sandbox.git(&["init", "-q", "-b", "main"]);
+        let keys = sandbox.path("home/keys");
+        let keys = keys.to_str().unwrap();
+        sandbox.strongroom(&["sealing-keys", "new", "--cluster", "prod", "--dir", keys]);
+        sandbox.strongroom(&["sealing-keys", "fetch", &format!("{keys}/prod.yaml")]);
+        sandbox.strongroom(&["diff", "--install"]);
+        sandbox.strongroom(&["merge", "--install"]);
+        sandbox.seal("db.yaml", "db", values);
+        sandbox.commit("seal");
+        sandbox
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path("repository")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A sealed Secret with a value for each key, `clear text of <key>`, and comments.
+    pub(crate) fn seal(&self, file: &str, name: &str, keys: &[&str]) {
+        let mut text = format!(
+            "# who to ask: the database team\napiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: prod\n  labels:\n    app: db\nstringData:\n"
+        );
+        for key in keys {
+            text += &format!("  {key}: clear text of {key}\n");
+        }
+        self.write(file, &text);
+        self.strongroom(&["seal", "-i", file]);
+    }
+
+    pub(crate) fn set(&self, file: &str, key: &str, value: &str) {
+        self.write("../value", value);
+        self.strongroom(&["set", file, key, "--from-file", "../value"]);
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        fs::write(self.root().join(file), text).unwrap();
+    }
+
+    pub(crate) fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.root().join(file)).unwrap()
+    }
+
+    /// What opens, by key.
+    pub(crate) fn opened(&self, file: &str) -> BTreeMap<String, String> {
+        let key = self.path("home/keys/sealing.keys");
+        let out =
+            self.strongroom(&["unseal", file, "--key", key.to_str().unwrap(), "--output", "json"]);
+        let list: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let data = list["items"][0]["data"].as_object().unwrap().clone();
+        data.into_iter()
+            .map(|(key, value)| {
+                let bytes = data_encoding::BASE64.decode(value.as_str().unwrap().as_bytes());
+                (key, String::from_utf8(bytes.unwrap()).unwrap())
+            })
+            .collect()
+    }
+
+    /// A commit of all there is.
+    pub(crate) fn commit(&self, message: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", message]);
+    }
+
+    /// A branch from the first commit, with what `change` does in one more.
+    pub(crate) fn branch(&self, name: &str, change: impl FnOnce(&Self)) {
+        self.git(&["checkout", "-q", "-b", name, "main"]);
+        change(self);
+        self.commit(name);
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        succeeded(self.run("git", arguments))
+    }
+
+    pub(crate) fn strongroom(&self, arguments: &[&str]) -> String {
+        succeeded(self.run(env!("CARGO_BIN_EXE_strongroom"), arguments))
+    }
+
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_strongroom"));
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", binary.parent().unwrap().display());
+        Command::new(program)
+            .args(arguments)
+            .current_dir(self.root())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.path("home"))
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_AUTHOR_NAME", "A")
+            .env("GIT_AUTHOR_EMAIL", "a@example.com")
+            .env("GIT_COMMITTER_NAME", "A")
+            .env("GIT_COMMITTER_EMAIL", "a@example.com")
+            .output()
+            .unwrap()
+    }
+}
+
+fn succeeded(output: Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
