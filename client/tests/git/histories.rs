@@ -11,28 +11,44 @@ use crate::sandbox::Sandbox;
 
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// `Some`: set the key; `None`: take it out.
-type Steps = Vec<(usize, bool)>;
-
-fn steps() -> impl Strategy<Value = Steps> {
-    prop::collection::vec((0..KEYS.len(), prop::bool::weighted(0.7)), 0..4)
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Set(usize),
+    Unset(usize),
+    /// Whether for somebody else too.
+    Rewrap(bool),
 }
 
-/// Does the steps on a file and in the model, where a value is its number.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => (0..KEYS.len()).prop_map(Step::Set),
+        2 => (0..KEYS.len()).prop_map(Step::Unset),
+        2 => any::<bool>().prop_map(Step::Rewrap),
+    ];
+    prop::collection::vec(step, 0..4)
+}
+
+/// Does the steps on a file and in the model, which has the plaintext of each key: every `set` has another one.
 fn walk(
     sandbox: &Sandbox,
     file: &str,
     model: &mut BTreeMap<usize, String>,
-    steps: &Steps,
+    steps: &[Step],
     name: &str,
 ) {
-    for (i, (key, is_set)) in steps.iter().enumerate() {
-        if *is_set {
-            let value = format!("{name} {i} of {}", KEYS[*key]);
-            sandbox.set(file, KEYS[*key], &value);
-            model.insert(*key, value);
-        } else if model.remove(key).is_some() {
-            sandbox.strongroom(&["unset", file, KEYS[*key]]);
+    for (i, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Set(key) => {
+                let value = format!("{name} {i} of {}", KEYS[key]);
+                sandbox.set(file, KEYS[key], &value);
+                model.insert(key, value);
+            }
+            Step::Unset(key) => {
+                if model.remove(&key).is_some() {
+                    sandbox.strongroom(&["unset", file, KEYS[key]]);
+                }
+            }
+            Step::Rewrap(other_too) => sandbox.rewrap(file, other_too),
         }
     }
 }

@@ -4,4 +4,5 @@
 mod diff;
 mod histories;
 mod merge;
+mod rewrap;
 mod sandbox;

@@ -216,3 +216,32 @@ fn a_rebase_uses_it_too() {
     let opened = sandbox.opened("db.yaml");
     assert_eq!((&*opened["a"], &*opened["b"]), ("ours", "theirs"));
 }
+
+#[test]
+fn a_new_value_on_one_side_and_other_recipients_on_the_other() {
+    let sandbox = Sandbox::new(&["a", "b"]);
+    sandbox.branch("ours", |s| s.rewrap("db.yaml", true));
+    sandbox.branch("theirs", |s| s.set("db.yaml", "b", "theirs"));
+    let (done, said) = merge(&sandbox);
+    assert!(done, "{said}");
+    // The old slot has both recipients, the new one is as it was sealed: that is worth a word.
+    assert!(said.contains("prod/db: its values are sealed for different keys now"), "{said}");
+    let opened = sandbox.opened("db.yaml");
+    assert_eq!((&*opened["a"], &*opened["b"]), ("clear text of a", "theirs"));
+    let shown = sandbox.strongroom(&["diff", "db.yaml"]);
+    let recipients = |key: &str| {
+        let line = shown.lines().find(|line| line.starts_with(&format!("    {key}: "))).unwrap();
+        line.split(" for ").nth(1).unwrap().split(' ').count()
+    };
+    assert_eq!((recipients("a"), recipients("b")), (2, 1));
+}
+
+#[test]
+fn both_sides_wrap_for_the_same_recipients() {
+    let sandbox = Sandbox::new(&["a", "b"]);
+    sandbox.branch("ours", |s| s.rewrap("db.yaml", true));
+    sandbox.branch("theirs", |s| s.rewrap("db.yaml", true));
+    let (done, said) = merge(&sandbox);
+    assert!(done, "{said}");
+    assert_eq!(sandbox.opened("db.yaml").len(), 2);
+}

@@ -7,16 +7,22 @@ use std::{
     process::{Command, Output},
 };
 
+use sealing::{KeyRing, SealingKey, parse_escrow_text};
 use tempfile::TempDir;
+
+use crate::rewrap::rewrap;
 
 pub(crate) struct Sandbox {
     folder: TempDir,
+    /// Somebody who is not in `.strongroom`.
+    other: SealingKey,
 }
 
 impl Sandbox {
     /// A repository with one cluster's keys, the drivers, and `db.yaml`, sealed, with these values.
     pub(crate) fn new(values: &[&str]) -> Self {
-        let sandbox = Self { folder: tempfile::tempdir().unwrap() };
+        let other = SealingKey::make(&envelope::SystemRandom).unwrap();
+        let sandbox = Self { folder: tempfile::tempdir().unwrap(), other };
         fs::create_dir_all(sandbox.path("home")).unwrap();
         fs::create_dir_all(sandbox.root()).unwrap();
         sandbox.git(&["init", "-q", "-b", "main"]);
@@ -54,6 +60,17 @@ impl Sandbox {
     pub(crate) fn set(&self, file: &str, key: &str, value: &str) {
         self.write("../value", value);
         self.strongroom(&["set", file, key, "--from-file", "../value"]);
+    }
+
+    /// Wraps every slot for the cluster, and for somebody else too.
+    pub(crate) fn rewrap(&self, file: &str, other_too: bool) {
+        let keys = fs::read_to_string(self.path("home/keys/sealing.keys")).unwrap();
+        let seed = keys.lines().find(|line| !line.starts_with('#')).unwrap();
+        let key = SealingKey::from_seed(parse_escrow_text(seed).unwrap());
+        let mut recipients = vec![key.recipient().clone()];
+        recipients.extend(other_too.then(|| self.other.recipient().clone()));
+        let ring: KeyRing = [key].into_iter().collect();
+        self.write(file, &rewrap(&self.read(file), &ring, &recipients));
     }
 
     pub(crate) fn write(&self, file: &str, text: &str) {
