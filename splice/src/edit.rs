@@ -203,7 +203,8 @@ impl<'f, 'a> Splice<'f, 'a> {
                 self.file.documents.get(*document).map(crate::Document::span).unwrap_or_default();
             patches.push(Patch { range: span, text: text.clone() });
         }
-        for (node, members) in &self.members {
+        // The innermost first: where both end at one place, what is added to it stands before what is added outside.
+        for (node, members) in self.members.iter().rev() {
             patches
                 .extend(layout.members(*node, members).map_err(|trouble| self.at(*node, trouble))?);
         }
