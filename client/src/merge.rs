@@ -20,6 +20,7 @@ use std::{
 use clap::{Args, ValueHint};
 
 use self::{
+    plan::Plan,
     text::{Favour, Side, Texts},
     versions::Versions,
 };
@@ -148,15 +149,30 @@ fn merge(texts: &Texts, shown: &str) -> Result<Done, Failure> {
 /// The three texts are made to say the same of sealed Secrets, but for conflicts; then git merges them, and what comes out is read again.
 fn sealed(versions: &Versions, texts: &Texts, shown: &str) -> Result<Done, Failure> {
     let plan = versions.plan()?;
-    let equal = Texts {
-        base: versions.text(Side::Base, &plan)?,
-        ours: versions.text(Side::Ours, &plan)?,
-        theirs: versions.text(Side::Theirs, &plan)?,
-        marker_size: texts.marker_size,
+    let prove = |[base, ours, theirs]: [Vec<u8>; 3]| {
+        proven(&Texts { base, ours, theirs, marker_size: texts.marker_size }, &plan, shown)
     };
-    let (text, in_conflict) = equal.merge(Favour::Neither)?;
+    let done = versions.texts(&plan).and_then(prove);
+    if done.as_ref().is_ok_and(|done| !done.in_conflict || done.left.is_some()) {
+        return done;
+    }
+    // What both sides say may stand in another order on each, and then git sees conflicts or repeats a line.
+    match versions.texts_in_our_layout(&plan).and_then(prove) {
+        Ok(mut other) if done.is_err() || !other.in_conflict => {
+            other.notes.push(format!(
+                "{shown}: sealed Secrets are laid out as on our side; comments that their side wrote inside of them are not in the result"
+            ));
+            Ok(other)
+        }
+        _ => done,
+    }
+}
+
+/// Git's merge, if it says what is planned.
+fn proven(texts: &Texts, plan: &Plan, shown: &str) -> Result<Done, Failure> {
+    let (text, in_conflict) = texts.merge(Favour::Neither)?;
     for (side, favour) in [(Side::Ours, Favour::Ours), (Side::Theirs, Favour::Theirs)] {
-        let one_sided = if in_conflict { equal.merge(favour)?.0 } else { text.clone() };
+        let one_sided = if in_conflict { texts.merge(favour)?.0 } else { text.clone() };
         // What is in conflict and left no markers is not what one of the sides says.
         plan.check(side, &one_sided, in_conflict, shown)?;
     }

@@ -119,6 +119,11 @@ impl One {
 }
 
 impl Plan {
+    /// Whether both sides have this object.
+    pub(super) fn is_merged(&self, name: &str) -> bool {
+        self.objects.get(name).is_some_and(|one| matches!(one.what, What::Merged { .. }))
+    }
+
     /// Reads a text, and sees that it says what is planned.
     pub(super) fn check(
         &self,

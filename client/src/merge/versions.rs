@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealing::{DataKey, Kid, SealedSecret};
-use splice::File;
+use serde_json::Value as Json;
+use splice::{File, Splice};
 
 use super::{
     plan::{One, Plan},
@@ -58,14 +59,26 @@ impl Versions {
         Ok(Plan { objects })
     }
 
-    /// A version, its sealed Secrets made to say what the plan says.
-    pub(super) fn text(&self, side: Side, plan: &Plan) -> Result<Vec<u8>, Failure> {
-        match side {
-            Side::Base => &self.base,
-            Side::Ours => &self.ours,
-            Side::Theirs => &self.theirs,
-        }
-        .changed(side, plan)
+    /// Base, ours and theirs, each with its sealed Secrets made to say what the plan says.
+    pub(super) fn texts(&self, plan: &Plan) -> Result<[Vec<u8>; 3], Failure> {
+        Ok([
+            self.base.changed(Side::Base, plan)?,
+            self.ours.changed(Side::Ours, plan)?,
+            self.theirs.changed(Side::Theirs, plan)?,
+        ])
+    }
+
+    /// The same, but with the documents of sealed Secrets as ours has them, so that they differ where they are in conflict and nowhere
+    /// else. Refused where theirs says something else outside of what is planned: it would be lost.
+    pub(super) fn texts_in_our_layout(&self, plan: &Plan) -> Result<[Vec<u8>; 3], Failure> {
+        let [base, ours, theirs] = self.texts(plan)?;
+        let (base, theirs) = (self.base.with(base)?, self.theirs.with(theirs)?);
+        let layout = self.ours.with(ours)?;
+        let place = |version: &Version, side: Side| {
+            let wanted = layout.with(layout.changed(side, plan)?)?;
+            version.with_documents_of(&wanted, &layout, &base, plan)
+        };
+        Ok([place(&base, Side::Base)?, layout.manifest.text.clone(), place(&theirs, Side::Theirs)?])
     }
 }
 
@@ -105,6 +118,65 @@ impl Version {
         manifest::changed(&self.manifest, &file, &changes)
     }
 
+    /// Another text of the same version.
+    fn with(&self, text: Vec<u8>) -> Result<Self, Failure> {
+        Self::read(&text, self.manifest.shown.clone())
+    }
+
+    /// The text with the documents of merged objects as they are in `wanted`.
+    fn with_documents_of(
+        &self,
+        wanted: &Self,
+        ours: &Self,
+        base: &Self,
+        plan: &Plan,
+    ) -> Result<Vec<u8>, Failure> {
+        let file = self.manifest.parse()?;
+        let mut splice = Splice::new(&file);
+        let merged = self.objects.keys().filter(|name| plan.is_merged(name));
+        for name in merged {
+            let said = self.said_besides(name)?;
+            if said != ours.said_besides(name)? && said != base.said_besides(name)? {
+                return Err(no_layout(name, "both sides changed what is not sealed in it"));
+            }
+            let (Some((document, _)), Some((_, text))) =
+                (self.document(name)?, wanted.document(name)?)
+            else {
+                return Err(no_layout(name, "it is an item of a List"));
+            };
+            splice
+                .replace_document(document, &text)
+                .map_err(|error| no_layout(name, &error.to_string()))?;
+        }
+        splice.finish().map_err(|error| no_layout(&self.manifest.shown, &error.to_string()))
+    }
+
+    /// The document that an object is: its number, and its text.
+    fn document(&self, name: &str) -> Result<Option<(usize, String)>, Failure> {
+        let file = self.manifest.parse()?;
+        let all = sealed(&self.manifest, &file)?;
+        let found = all.iter().find(|(_, object)| full_name(object) == name);
+        Ok(found.and_then(|(found, _)| {
+            let number = found.document?;
+            let text = self.manifest.text.get(file.documents().get(number)?.span())?;
+            Some((number, String::from_utf8(text.to_vec()).ok()?))
+        }))
+    }
+
+    /// What an object says outside of its spec; nothing where it is not there.
+    fn said_besides(&self, name: &str) -> Result<Option<Json>, Failure> {
+        let file = self.manifest.parse()?;
+        let all = sealed(&self.manifest, &file)?;
+        let found = all.iter().find(|(_, object)| full_name(object) == name);
+        found
+            .map(|(found, _)| {
+                let mut json = self.manifest.json(&file, found.node)?;
+                json.as_object_mut().map(|object| object.remove("spec"));
+                Ok(json)
+            })
+            .transpose()
+    }
+
     /// The sealed Secrets, by namespace and name.
     pub(super) fn objects(&self) -> impl Iterator<Item = (&String, &SealedSecret)> {
         self.objects.iter().map(|(name, (object, _))| (name, object))
@@ -128,6 +200,10 @@ fn order(file: &File<'_>, found: Found) -> Vec<DataKey> {
     let values = file.field(found.node, "spec").and_then(|spec| file.field(spec, "values"));
     let keys = values.map(|values| file.entries(values)).into_iter().flatten();
     keys.filter_map(|(key, _)| DataKey::parse(&file.node(key).text())).collect()
+}
+
+fn no_layout(name: &str, why: &str) -> Failure {
+    Failure::new(format!("{name} cannot be laid out as our side has it"), why, "")
 }
 
 /// Whom each slot of an object is sealed for that is used.
