@@ -164,6 +164,7 @@ fn sealed(versions: &Versions, texts: &Texts, shown: &str) -> Result<Done, Failu
             ));
             Ok(other)
         }
+        Err(other) if done.is_err() => Err(other),
         _ => done,
     }
 }

@@ -71,14 +71,40 @@ impl Versions {
     /// The same, but with the documents of sealed Secrets as ours has them, so that they differ where they are in conflict and nowhere
     /// else. Refused where theirs says something else outside of what is planned: it would be lost.
     pub(super) fn texts_in_our_layout(&self, plan: &Plan) -> Result<[Vec<u8>; 3], Failure> {
-        let [base, ours, theirs] = self.texts(plan)?;
-        let (base, theirs) = (self.base.with(base)?, self.theirs.with(theirs)?);
-        let layout = self.ours.with(ours)?;
-        let place = |version: &Version, side: Side| {
-            let wanted = layout.with(layout.changed(side, plan)?)?;
-            version.with_documents_of(&wanted, &layout, &base, plan)
-        };
-        Ok([place(&base, Side::Base)?, layout.manifest.text.clone(), place(&theirs, Side::Theirs)?])
+        let ours = Version::read(&self.ours.changed(Side::Ours, plan)?, self.ours.shown())?;
+        let base = self.in_layout(&self.base, ours.changed(Side::Base, plan)?, plan)?;
+        let theirs = self.in_layout(&self.theirs, ours.changed(Side::Theirs, plan)?, plan)?;
+        Ok([base, ours.manifest.text, theirs])
+    }
+
+    /// A version with the documents of merged objects as they are in `layout`, which has those of ours.
+    fn in_layout(
+        &self,
+        version: &Version,
+        layout: Vec<u8>,
+        plan: &Plan,
+    ) -> Result<Vec<u8>, Failure> {
+        let layout = Manifest::of(version.shown(), layout)?;
+        let (from, to) = (layout.parse()?, version.manifest.parse()?);
+        let mut splice = Splice::new(&to);
+        for name in version.objects.keys().filter(|name| plan.is_merged(name)) {
+            let [said, in_base, in_ours] =
+                [version, &self.base, &self.ours].map(|version| version.said_besides(name));
+            let said = said?;
+            if said != in_base? && said != in_ours? {
+                return Err(no_layout(name, "their side changed what is not sealed in it"));
+            }
+            let number = (self.ours.document(name)?, version.document(name)?);
+            let (Some(in_ours), Some(here)) = number else {
+                return Err(no_layout(name, "it is an item of a List"));
+            };
+            let span = from.documents().get(in_ours).map(splice::Document::span);
+            let text = span.and_then(|span| std::str::from_utf8(layout.text.get(span)?).ok());
+            splice
+                .replace_document(here, text.unwrap_or_default())
+                .map_err(|error| no_layout(name, &error.to_string()))?;
+        }
+        splice.finish().map_err(|error| no_layout(&version.manifest.shown, &error.to_string()))
     }
 }
 
@@ -118,49 +144,16 @@ impl Version {
         manifest::changed(&self.manifest, &file, &changes)
     }
 
-    /// Another text of the same version.
-    fn with(&self, text: Vec<u8>) -> Result<Self, Failure> {
-        Self::read(&text, self.manifest.shown.clone())
+    fn shown(&self) -> String {
+        self.manifest.shown.clone()
     }
 
-    /// The text with the documents of merged objects as they are in `wanted`.
-    fn with_documents_of(
-        &self,
-        wanted: &Self,
-        ours: &Self,
-        base: &Self,
-        plan: &Plan,
-    ) -> Result<Vec<u8>, Failure> {
-        let file = self.manifest.parse()?;
-        let mut splice = Splice::new(&file);
-        let merged = self.objects.keys().filter(|name| plan.is_merged(name));
-        for name in merged {
-            let said = self.said_besides(name)?;
-            if said != ours.said_besides(name)? && said != base.said_besides(name)? {
-                return Err(no_layout(name, "both sides changed what is not sealed in it"));
-            }
-            let (Some((document, _)), Some((_, text))) =
-                (self.document(name)?, wanted.document(name)?)
-            else {
-                return Err(no_layout(name, "it is an item of a List"));
-            };
-            splice
-                .replace_document(document, &text)
-                .map_err(|error| no_layout(name, &error.to_string()))?;
-        }
-        splice.finish().map_err(|error| no_layout(&self.manifest.shown, &error.to_string()))
-    }
-
-    /// The document that an object is: its number, and its text.
-    fn document(&self, name: &str) -> Result<Option<(usize, String)>, Failure> {
+    /// The number of the document that an object is; `None` where it is an item of a List, or not there.
+    fn document(&self, name: &str) -> Result<Option<usize>, Failure> {
         let file = self.manifest.parse()?;
         let all = sealed(&self.manifest, &file)?;
         let found = all.iter().find(|(_, object)| full_name(object) == name);
-        Ok(found.and_then(|(found, _)| {
-            let number = found.document?;
-            let text = self.manifest.text.get(file.documents().get(number)?.span())?;
-            Some((number, String::from_utf8(text.to_vec()).ok()?))
-        }))
+        Ok(found.and_then(|(found, _)| found.document))
     }
 
     /// What an object says outside of its spec; nothing where it is not there.

@@ -120,6 +120,41 @@ fn both_sides_add_values_in_any_order() {
 }
 
 #[test]
+fn a_conflict_beside_values_that_both_sides_added_is_one_conflict() {
+    // A merge of lines would have `b` twice.
+    let sandbox = Sandbox::new(&["a"]);
+    sandbox
+        .branch("ours", |s| ["a", "b"].into_iter().for_each(|key| s.set("db.yaml", key, "ours")));
+    sandbox.branch("theirs", |s| {
+        ["a", "c"].into_iter().for_each(|key| s.set("db.yaml", key, "theirs"));
+        s.write(
+            "db.yaml",
+            &s.read("db.yaml").replace("  namespace: prod\n", "  namespace: prod\n  labels: {}\n"),
+        );
+    });
+    let (done, said) = merge(&sandbox);
+    assert!(
+        !done
+            && said.contains("as our side has it")
+            && said.contains("their side changed what is not sealed"),
+        "{said}"
+    );
+    sandbox.git(&["merge", "--abort"]);
+    sandbox.git(&["checkout", "-q", "theirs"]);
+    sandbox.write("db.yaml", &sandbox.read("db.yaml").replace("  labels: {}\n", ""));
+    sandbox.commit("without labels");
+    let (done, said) = merge(&sandbox);
+    assert!(!done && said.contains("both sides changed the value of a"), "{said}");
+    let text = sandbox.read("db.yaml");
+    assert_eq!(text.lines().filter(|line| line.starts_with("<<<<<<<")).count(), 1);
+    for (ours, a) in [(true, "ours"), (false, "theirs")] {
+        sandbox.write("db.yaml", &decided(&text, ours));
+        let opened = sandbox.opened("db.yaml");
+        assert_eq!((&*opened["a"], &*opened["b"], &*opened["c"]), (a, "ours", "theirs"));
+    }
+}
+
+#[test]
 fn a_file_that_was_renamed_gets_the_new_value() {
     let sandbox = Sandbox::new(&["a", "b", "c"]);
     sandbox.branch("ours", |s| drop(s.git(&["mv", "db.yaml", "database.yaml"])));

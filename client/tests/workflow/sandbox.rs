@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use sealing::{KeyRing, SealingKey, parse_escrow_text};
@@ -37,11 +37,16 @@ impl Sandbox {
         sandbox
     }
 
+    /// The file of the key that opens everything.
+    pub(crate) fn key(&self) -> String {
+        self.path("home/keys/sealing.keys").to_str().unwrap().to_owned()
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.path("repository")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -118,9 +123,14 @@ impl Sandbox {
     }
 
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        self.command(program, arguments).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_strongroom"));
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", binary.parent().unwrap().display());
-        Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir(self.root())
             .env_clear()
@@ -131,12 +141,12 @@ impl Sandbox {
             .env("GIT_AUTHOR_EMAIL", "a@example.com")
             .env("GIT_COMMITTER_NAME", "A")
             .env("GIT_COMMITTER_EMAIL", "a@example.com")
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
     }
 }
 
-fn succeeded(output: Output) -> String {
+pub(crate) fn succeeded(output: Output) -> String {
     assert!(
         output.status.success(),
         "{}\n{}",

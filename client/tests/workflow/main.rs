@@ -1,0 +1,11 @@
+//! What people do in a repository: branches that git merges, differences that it shows, Secrets in an editor.
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to end it")]
+
+mod diff;
+mod edit;
+mod edit_interrupted;
+mod editing;
+mod histories;
+mod merge;
+mod rewrap;
+mod sandbox;
