@@ -3,6 +3,7 @@
 //! Invariant: what is written was made from what is on disk at that moment, byte for byte; else nothing is written.
 
 mod json;
+mod template;
 mod write;
 
 use std::{

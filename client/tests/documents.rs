@@ -3,7 +3,10 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 25] = [
+    "edit",
+    "diff",
+    "merge",
     "lint",
     "hook",
     "seal",

@@ -1,10 +1,10 @@
 //! A sealed Secret as it is written: whole where it is new, else only where it changed.
 
-use sealing::{API_VERSION, Binding, DataKey, KIND, SUITE, SealedSecret, Slot, Template, Wrap};
+use sealing::{API_VERSION, Binding, DataKey, KIND, SUITE, SealedSecret, Slot, Wrap};
 use serde_json::Value as Json;
 use splice::{File, NodeId, Splice, SpliceError, Value};
 
-use super::{Found, Manifest};
+use super::{Found, Manifest, template};
 use crate::{failure::Failure, unseal::Form};
 
 /// A new object.
@@ -13,7 +13,7 @@ pub(crate) fn document(object: &SealedSecret) -> Value {
     metadata.extend(object.namespace().map(|namespace| ("namespace", text(namespace))));
     let mut spec =
         vec![("suite", Value::Integer(SUITE.into())), ("binding", binding(object.binding()))];
-    spec.extend(template(object.template()).map(|template| ("template", template)));
+    spec.extend(template::whole(object.template()).map(|template| ("template", template)));
     spec.push(("slots", Value::sequence(object.slots().iter().map(slot))));
     spec.push((
         "values",
@@ -63,14 +63,7 @@ fn edits(
     if let Some(node) = file.field(spec, "binding").filter(|_| old.binding() != new.binding()) {
         splice.replace(node, binding(new.binding()))?;
     }
-    if old.template() != new.template() {
-        match (file.field(spec, "template"), template(new.template())) {
-            (Some(node), Some(value)) => splice.replace(node, value)?,
-            (Some(_), None) => splice.remove(spec, "template")?,
-            (None, Some(value)) => splice.insert_after(spec, "binding", "template", value)?,
-            (None, None) => {}
-        }
-    }
+    template::edits(file, splice, spec, old.template(), new.template())?;
     if let Some(slots) = file.field(spec, "slots") {
         slots_edits(file, splice, slots, old, new)?;
     }
@@ -140,32 +133,6 @@ fn binding(binding: &Binding) -> Value {
         out.extend(recorded.as_deref().map(|recorded| (field, text(recorded))));
     }
     mapping(out).flow()
-}
-
-/// `None` where there is nothing to write.
-fn template(template: &Template) -> Option<Value> {
-    let mut out = Vec::new();
-    out.extend(template.secret_type.as_deref().map(|name| ("type", text(name))));
-    out.extend(template.immutable.map(|immutable| ("immutable", Value::Bool(immutable))));
-    let mut metadata = Vec::new();
-    for (field, entries) in [("labels", &template.labels), ("annotations", &template.annotations)] {
-        if !entries.is_empty() {
-            metadata.push((
-                field,
-                mapping(entries.iter().map(|(key, value)| (key.as_str(), text(value)))),
-            ));
-        }
-    }
-    if !metadata.is_empty() {
-        out.push(("metadata", mapping(metadata)));
-    }
-    if !template.data.is_empty() {
-        out.push((
-            "data",
-            mapping(template.data.iter().map(|(key, value)| (key.as_str(), text(value)))),
-        ));
-    }
-    (!out.is_empty()).then(|| mapping(out))
 }
 
 fn slot(slot: &Slot) -> Value {
