@@ -27,8 +27,8 @@ Examples:
   What git shows of one file
       strongroom diff prod/db.yaml
 
-A sealed value is shown as a fingerprint of it, its slot and whom that is sealed for, so that a value that changed is a
-line that changed. `git diff --no-textconv` shows the file itself; so does what makes patches (git format-patch).";
+A sealed value is shown as a fingerprint, its slot, and whom that is sealed for: a value that
+changed is a line that changed. `git diff --no-textconv` shows the file itself; so do patches.";
 
 #[derive(Args)]
 pub(crate) struct Diff {

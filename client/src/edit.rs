@@ -46,11 +46,12 @@ Examples:
   Another editor, with its options
       VISUAL='code --wait' strongroom edit prod/db.yaml
 
-In the editor: change a value, and it is sealed anew; take its line out, and it is gone; change its name, and it has
-another one; text stands in stringData, everything else in data as base64. Close without a change, and nothing happens.
+In the editor: change a value, and it is sealed anew; take its line out, and it is gone; change its
+name, and it has another one. Text stands in stringData, everything else in data, as base64. Close
+without a change, and nothing happens.
 
-The draft lies in $XDG_RUNTIME_DIR or /dev/shm, which must be in memory (tmpfs); encrypt your swap. Backups and
-histories of your editor are its own: vim and nvim are told to make none.";
+The draft lies in $XDG_RUNTIME_DIR or /dev/shm, which must be in memory (tmpfs); encrypt your swap.
+Backups and histories of your editor are its own; vim and nvim are told to make none.";
 
 #[derive(Args)]
 pub(crate) struct Edit {
@@ -211,13 +212,15 @@ impl Edit {
         let changed = manifest::Change { found, old, new, order: Vec::new() };
         manifest.replace(&manifest::changed(manifest, &file, std::slice::from_ref(&changed))?)?;
         let new = changed.new;
-        let mut quiet = Quiet::open(&SystemRandom);
-        for (key, plaintext) in &change.set {
-            if let (Some(place), Some(value)) = (new.place(), new.values().get(key)) {
-                quiet.learn(&place, key, plaintext, value);
-            }
-        }
-        quiet.keep();
+        let quiet = Quiet::open(&SystemRandom);
+        let learnt: Vec<_> = change
+            .set
+            .iter()
+            .filter_map(|(key, plaintext)| {
+                quiet.entry(&new.place()?, key, plaintext, new.values().get(key)?)
+            })
+            .collect();
+        quiet.keep(&learnt);
         Ok(())
     }
 

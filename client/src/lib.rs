@@ -6,6 +6,8 @@
 //! ```text
 //! cli        the whole command line
 //!   seal, unseal, change, reseal, recover            Secrets in git: sealed, opened, changed
+//!   edit                                             one of them in the user's editor, in memory
+//!   diff, merge, driver                              what git shows of them, and how it merges them
 //!   sealing_keys, escrow                             whom they are for
 //!   lint, hook, git                                  what must not be committed
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already

@@ -38,8 +38,9 @@ Examples:
       git show :1:db.yaml > base; git show :2:db.yaml > ours; git show :3:db.yaml > theirs
       strongroom merge base ours theirs --path db.yaml && cp ours db.yaml
 
-Two branches that changed different values of one sealed Secret merge by themselves. Where both changed the same one, its
-two lines stand between conflict markers: take one out, with the markers; what belongs to it is in the file already.
+Branches that changed different values of one sealed Secret merge by themselves. Where both changed
+the same one, its two lines stand between conflict markers: take one out, with the markers. What
+belongs to the other is in the file already.
 
 Exit codes: 0 merged, 1 something is left to decide.";
 
@@ -158,12 +159,7 @@ fn sealed(versions: &Versions, texts: &Texts, shown: &str) -> Result<Done, Failu
     }
     // What both sides say may stand in another order on each, and then git sees conflicts or repeats a line.
     match versions.texts_in_our_layout(&plan).and_then(prove) {
-        Ok(mut other) if done.is_err() || !other.in_conflict => {
-            other.notes.push(format!(
-                "{shown}: sealed Secrets are laid out as on our side; comments that their side wrote inside of them are not in the result"
-            ));
-            Ok(other)
-        }
+        Ok(other) if done.is_err() || !other.in_conflict => Ok(other),
         Err(other) if done.is_err() => Err(other),
         _ => done,
     }

@@ -117,7 +117,12 @@ pub(super) fn parse(
         ));
     }
     let secret = Secret::parse(&json).map_err(at)?;
-    let is_placeholder = |key: &DataKey| json["stringData"][key.as_str()] == PLACEHOLDER;
+    let strings = json.get("stringData");
+    let is_placeholder = |key: &DataKey| {
+        strings
+            .and_then(|strings| strings.get(key.as_str()))
+            .is_some_and(|text| text == PLACEHOLDER)
+    };
     changes(secret, &is_placeholder, base, opened)
 }
 

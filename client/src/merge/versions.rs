@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealing::{DataKey, Kid, SealedSecret};
-use serde_json::Value as Json;
 use splice::{File, Splice};
 
 use super::{
@@ -26,7 +25,16 @@ pub(super) struct Versions {
 /// One version.
 pub(super) struct Version {
     manifest: Manifest,
-    objects: BTreeMap<String, (SealedSecret, Vec<DataKey>)>,
+    objects: BTreeMap<String, Object>,
+}
+
+/// A sealed Secret of a version.
+struct Object {
+    sealed: SealedSecret,
+    /// The keys of its values as they stand in the file.
+    order: Vec<DataKey>,
+    /// The document that it is; `None` for an item of a List.
+    document: Option<usize>,
 }
 
 impl Versions {
@@ -47,14 +55,15 @@ impl Versions {
         for name in names {
             let [base, ours, theirs] = versions.map(|version| version.objects.get(name));
             let mut order = Vec::new();
-            for (_, keys) in [ours, theirs].into_iter().flatten() {
-                order.extend(
-                    keys.iter().filter(|key| !order.contains(*key)).cloned().collect::<Vec<_>>(),
-                );
+            for object in [ours, theirs].into_iter().flatten() {
+                for key in &object.order {
+                    if !order.contains(key) {
+                        order.push(key.clone());
+                    }
+                }
             }
-            let [base, ours, theirs] =
-                [base, ours, theirs].map(|object| object.map(|(object, _)| object));
-            objects.insert(name.clone(), One::decide(name, [base, ours, theirs], order)?);
+            let versions = [base, ours, theirs].map(|object| object.map(|object| &object.sealed));
+            objects.insert(name.clone(), One::decide(name, versions, order)?);
         }
         Ok(Plan { objects })
     }
@@ -69,43 +78,35 @@ impl Versions {
     }
 
     /// The same, but with the documents of sealed Secrets as ours has them, so that they differ where they are in conflict and nowhere
-    /// else. Refused where theirs says something else outside of what is planned: it would be lost.
+    /// else. Refused where theirs has lines besides that would be lost.
     pub(super) fn texts_in_our_layout(&self, plan: &Plan) -> Result<[Vec<u8>; 3], Failure> {
         let ours = Version::read(&self.ours.changed(Side::Ours, plan)?, self.ours.shown())?;
-        let base = self.in_layout(&self.base, ours.changed(Side::Base, plan)?, plan)?;
-        let theirs = self.in_layout(&self.theirs, ours.changed(Side::Theirs, plan)?, plan)?;
+        let [base, ours_, theirs] = [&self.base, &ours, &self.theirs]
+            .map(|version| version.changed(Side::Base, plan).map(|text| (version, text)));
+        let (base, ours_, theirs) = (base?, ours_?, theirs?);
+        for name in self.theirs.objects.keys().filter(|name| plan.is_merged(name)) {
+            // The three say the same here: what differs but for its order, somebody wrote.
+            let [in_base, in_ours, in_theirs] = [&base, &ours_, &theirs]
+                .map(|(version, text)| version.document(name, text).map(|text| sorted(&text)));
+            if in_theirs.is_none() || in_theirs != in_base && in_theirs != in_ours {
+                return Err(Failure::new(
+                    format!("{name} cannot be laid out as our side has it"),
+                    "their side changed other lines of it too",
+                    "",
+                ));
+            }
+        }
+        let base = self.base.with_documents_of(&ours, &ours_.1, plan)?;
+        let wanted = ours.changed(Side::Theirs, plan)?;
+        let theirs = self.theirs.with_documents_of(&ours, &wanted, plan)?;
         Ok([base, ours.manifest.text, theirs])
     }
+}
 
-    /// A version with the documents of merged objects as they are in `layout`, which has those of ours.
-    fn in_layout(
-        &self,
-        version: &Version,
-        layout: Vec<u8>,
-        plan: &Plan,
-    ) -> Result<Vec<u8>, Failure> {
-        let layout = Manifest::of(version.shown(), layout)?;
-        let (from, to) = (layout.parse()?, version.manifest.parse()?);
-        let mut splice = Splice::new(&to);
-        for name in version.objects.keys().filter(|name| plan.is_merged(name)) {
-            let [said, in_base, in_ours] =
-                [version, &self.base, &self.ours].map(|version| version.said_besides(name));
-            let said = said?;
-            if said != in_base? && said != in_ours? {
-                return Err(no_layout(name, "their side changed what is not sealed in it"));
-            }
-            let number = (self.ours.document(name)?, version.document(name)?);
-            let (Some(in_ours), Some(here)) = number else {
-                return Err(no_layout(name, "it is an item of a List"));
-            };
-            let span = from.documents().get(in_ours).map(splice::Document::span);
-            let text = span.and_then(|span| std::str::from_utf8(layout.text.get(span)?).ok());
-            splice
-                .replace_document(here, text.unwrap_or_default())
-                .map_err(|error| no_layout(name, &error.to_string()))?;
-        }
-        splice.finish().map_err(|error| no_layout(&version.manifest.shown, &error.to_string()))
-    }
+fn sorted(text: &str) -> Vec<String> {
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
 }
 
 impl Version {
@@ -115,8 +116,9 @@ impl Version {
         let mut objects = BTreeMap::new();
         for (found, object) in sealed(&manifest, &file)? {
             let name = full_name(&object);
-            let order = order(&file, found);
-            if objects.insert(name.clone(), (object, order)).is_some() {
+            let (order, document) = (order(&file, found), found.document);
+            let object = Object { sealed: object, order, document };
+            if objects.insert(name.clone(), object).is_some() {
                 return Err(manifest.failure(
                     file.node(found.node).place(),
                     &format!("{name} is there twice"),
@@ -149,30 +151,45 @@ impl Version {
     }
 
     /// The number of the document that an object is; `None` where it is an item of a List, or not there.
-    fn document(&self, name: &str) -> Result<Option<usize>, Failure> {
-        let file = self.manifest.parse()?;
-        let all = sealed(&self.manifest, &file)?;
-        let found = all.iter().find(|(_, object)| full_name(object) == name);
-        Ok(found.and_then(|(found, _)| found.document))
+    fn number(&self, name: &str) -> Option<usize> {
+        self.objects.get(name).and_then(|object| object.document)
     }
 
-    /// What an object says outside of its spec; nothing where it is not there.
-    fn said_besides(&self, name: &str) -> Result<Option<Json>, Failure> {
+    /// The document of an object in `text`, which is this version changed.
+    fn document(&self, name: &str, text: &[u8]) -> Option<String> {
+        let file = splice::parse(text).ok()?;
+        let span = file.documents().get(self.number(name)?)?.span();
+        String::from_utf8(text.get(span)?.to_vec()).ok()
+    }
+
+    /// This version, with each merged object's document as `text` has it, which is `other` changed.
+    fn with_documents_of(
+        &self,
+        other: &Self,
+        text: &[u8],
+        plan: &Plan,
+    ) -> Result<Vec<u8>, Failure> {
         let file = self.manifest.parse()?;
-        let all = sealed(&self.manifest, &file)?;
-        let found = all.iter().find(|(_, object)| full_name(object) == name);
-        found
-            .map(|(found, _)| {
-                let mut json = self.manifest.json(&file, found.node)?;
-                json.as_object_mut().map(|object| object.remove("spec"));
-                Ok(json)
-            })
-            .transpose()
+        let mut splice = Splice::new(&file);
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(
+                format!("{} cannot be laid out as our side has it", self.manifest.shown),
+                error.to_string(),
+                "",
+            )
+        };
+        for name in self.objects.keys().filter(|name| plan.is_merged(name)) {
+            let (Some(number), Some(text)) = (self.number(name), other.document(name, text)) else {
+                return Err(failed(&format!("{name} is an item of a List")));
+            };
+            splice.replace_document(number, &text).map_err(|error| failed(&error))?;
+        }
+        splice.finish().map_err(|error| failed(&error))
     }
 
     /// The sealed Secrets, by namespace and name.
     pub(super) fn objects(&self) -> impl Iterator<Item = (&String, &SealedSecret)> {
-        self.objects.iter().map(|(name, (object, _))| (name, object))
+        self.objects.iter().map(|(name, object)| (name, &object.sealed))
     }
 }
 
@@ -193,10 +210,6 @@ fn order(file: &File<'_>, found: Found) -> Vec<DataKey> {
     let values = file.field(found.node, "spec").and_then(|spec| file.field(spec, "values"));
     let keys = values.map(|values| file.entries(values)).into_iter().flatten();
     keys.filter_map(|(key, _)| DataKey::parse(&file.node(key).text())).collect()
-}
-
-fn no_layout(name: &str, why: &str) -> Failure {
-    Failure::new(format!("{name} cannot be laid out as our side has it"), why, "")
 }
 
 /// Whom each slot of an object is sealed for that is used.

@@ -3,7 +3,7 @@
 use crate::sandbox::Sandbox;
 
 /// Merges `theirs` into `ours`; whether it went by itself, and what was said.
-fn merge(sandbox: &Sandbox) -> (bool, String) {
+pub(crate) fn merge(sandbox: &Sandbox) -> (bool, String) {
     sandbox.git(&["checkout", "-q", "ours"]);
     let output = sandbox.run("git", &["merge", "-q", "-m", "merge", "theirs"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned()
@@ -136,7 +136,7 @@ fn a_conflict_beside_values_that_both_sides_added_is_one_conflict() {
     assert!(
         !done
             && said.contains("as our side has it")
-            && said.contains("their side changed what is not sealed"),
+            && said.contains("their side changed other lines of it too"),
         "{said}"
     );
     sandbox.git(&["merge", "--abort"]);
