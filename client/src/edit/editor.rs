@@ -1,6 +1,7 @@
 //! The user's editor, as git runs it.
 
 use std::{
+    ffi::OsStr,
     io::{self, BufRead as _, IsTerminal as _},
     path::Path,
 };
@@ -109,18 +110,8 @@ impl Editor {
         match words.next().filter(|_| is_plain) {
             Some(program) => {
                 let mut command = Command::new(program);
-                if Path::new(program)
-                    .file_name()
-                    .is_some_and(|name| name == "vim" || name == "nvim")
-                {
-                    // No history, no swap file, no backup: they could lie on disk.
-                    command.args([
-                        "-i",
-                        "NONE",
-                        "-n",
-                        "-c",
-                        "set nobackup nowritebackup noundofile",
-                    ]);
+                if is_vim(program) {
+                    command.args(VIM);
                 }
                 command.args(words).arg(file);
                 command
@@ -165,6 +156,23 @@ impl Editor {
     pub(super) fn end(self) {
         self.runtime.shutdown_background();
     }
+}
+
+/// No history, no swap file, no backup: they could lie on disk.
+const VIM: [&str; 5] = ["-i", "NONE", "-n", "-c", "set nobackup nowritebackup noundofile"];
+
+/// Whether a program is vim in the end, by whatever name: `vi` mostly is.
+fn is_vim(program: &str) -> bool {
+    let found =
+        std::process::Command::new("sh").args(["-c", "command -v \"$0\"", program]).output();
+    let path = found.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+    let real = path.and_then(|path| Path::new(path.trim_end()).canonicalize().ok());
+    let name = real.as_deref().unwrap_or(Path::new(program)).file_name();
+    name.and_then(OsStr::to_str).is_some_and(|name| {
+        ["vim", "nvim", "gvim"].iter().any(|vim| {
+            name.strip_prefix(vim).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    })
 }
 
 fn forward(child: &Child, signal: Signal) {

@@ -68,7 +68,11 @@ impl Place {
         // In /dev/shm anybody could have made it first, or a link in its place.
         let metadata =
             path.symlink_metadata().map_err(|error| unusable(&path, &error.to_string()))?;
-        if !metadata.is_dir() || metadata.uid() != uid || metadata.mode() & 0o077 != 0 {
+        if !is_memory(&path)
+            || !metadata.is_dir()
+            || metadata.uid() != uid
+            || metadata.mode() & 0o077 != 0
+        {
             return Err(unusable(&path, "it is not a folder that only you may enter (mode 0700)"));
         }
         Ok(Drafts(path))

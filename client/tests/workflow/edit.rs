@@ -218,6 +218,28 @@ fn an_editor_may_have_options_and_be_a_shell_command() {
 }
 
 #[test]
+fn vim_by_any_name_is_told_to_write_nothing_beside_the_draft() {
+    let editing = Editing::new(&["a"]);
+    let folder = editing.sandbox.path("home");
+    let vim = folder.join("vim.basic");
+    for (name, told) in [("vi", true), ("ed", false)] {
+        let key = editing.sandbox.key();
+        let mut command = editing.command("echo \"$@\" > told", &["db.yaml", "--key", &key]);
+        fs::rename(folder.join("editor"), &vim).unwrap();
+        let link = folder.join(name);
+        if told {
+            std::os::unix::fs::symlink(&vim, &link).unwrap();
+        } else {
+            fs::copy(&vim, &link).unwrap();
+        }
+        let edited = crate::editing::done(&command.env("EDITOR", &link).output().unwrap());
+        assert!(edited.ok, "{}", edited.said);
+        let told_so = editing.sandbox.read("told").starts_with("-i NONE -n -c set nobackup");
+        assert_eq!(told_so, told);
+    }
+}
+
+#[test]
 fn a_draft_that_is_no_yaml_is_kept_without_a_terminal() {
     let editing = Editing::new(&["a"]);
     for script in [
