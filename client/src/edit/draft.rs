@@ -2,17 +2,17 @@
 //!
 //! Invariant: a value is shown as text only if reading the text gives its bytes again; everything else is base64.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use sealing::{DataKey, Opened, Plaintext, SealedSecret, Template};
-use splice::Value;
+use splice::{Place, Value};
 use zeroize::Zeroizing;
 
 use super::change::Change;
 use crate::{
     change::full_name,
     failure::Failure,
-    manifest::{self, Manifest},
+    manifest,
     secret::{Secret, Unfit, is_secret},
 };
 
@@ -97,8 +97,9 @@ pub(super) fn parse(
     base: &SealedSecret,
     opened: &Opened,
 ) -> Result<Change, Failure> {
-    let manifest = Manifest::of("draft.yaml".to_owned(), draft.to_vec())?;
-    let file = manifest.parse()?;
+    let file = splice::parse(&draft).map_err(|error| {
+        wrong(error.place, "cannot be read as YAML", error.problem, "correct it there")
+    })?;
     let found = manifest::objects(&file);
     let [object] = found.as_slice() else {
         return Err(Failure::new(
@@ -107,8 +108,9 @@ pub(super) fn parse(
             "leave the one Secret in it",
         ));
     };
-    let json = manifest.json(&file, object.node)?;
-    let at = |Unfit { at, why, next }| manifest.at(&file, object.node, &at, why, next);
+    let json = manifest::json(&file, object.node).map_err(|(place, why)| {
+        wrong(place, "cannot be read without guessing", why, "correct it there")
+    })?;
     if !is_secret(&json) {
         return Err(Failure::new(
             "the draft is no longer a Secret",
@@ -116,7 +118,9 @@ pub(super) fn parse(
             "write apiVersion: v1 and kind: Secret",
         ));
     }
-    let secret = Secret::parse(&json).map_err(at)?;
+    let secret = Secret::parse(&json).map_err(|Unfit { at, why, next }| {
+        wrong(manifest::find(&file, object.node, &at), "cannot be sealed", why, next)
+    })?;
     let strings = json.get("stringData");
     let is_placeholder = |key: &DataKey| {
         strings
@@ -124,6 +128,12 @@ pub(super) fn parse(
             .is_some_and(|text| text == PLACEHOLDER)
     };
     changes(secret, &is_placeholder, base, opened)
+}
+
+/// What is wrong with a draft, and where. The line is not shown, nor what it is called: a slip in it, and a value stands there as a key.
+fn wrong(place: Place, what: &str, why: impl fmt::Display, next: &str) -> Failure {
+    let what = format!("draft.yaml:{}:{}: {what}", place.line, place.column);
+    Failure::new(what, why.to_string(), next)
 }
 
 fn changes(
