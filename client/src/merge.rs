@@ -95,7 +95,7 @@ impl Merge {
         }
         match done.left {
             Some(failure) => Err(failure),
-            None if done.in_conflict => Ok(ExitCode::FAILURE),
+            None if done.conflicts > 0 => Ok(ExitCode::FAILURE),
             None => Ok(ExitCode::SUCCESS),
         }
     }
@@ -104,8 +104,8 @@ impl Merge {
 /// What becomes of our side.
 struct Done {
     text: Vec<u8>,
-    /// Conflict markers of git stand in it.
-    in_conflict: bool,
+    /// How many conflicts of git stand in it, between markers.
+    conflicts: i32,
     notes: Vec<String>,
     /// What a person must decide, or could not be done.
     left: Option<Failure>,
@@ -113,8 +113,8 @@ struct Done {
 
 fn merge(texts: &Texts, shown: &str) -> Result<Done, Failure> {
     let merged_as_text = |left| {
-        let (text, in_conflict) = texts.merge(Favour::Neither)?;
-        Ok(Done { text, in_conflict, notes: Vec::new(), left })
+        let (text, conflicts) = texts.merge(Favour::Neither)?;
+        Ok(Done { text, conflicts, notes: Vec::new(), left })
     };
     if !texts.any_sealed() {
         return merged_as_text(None);
@@ -134,7 +134,7 @@ fn merge(texts: &Texts, shown: &str) -> Result<Done, Failure> {
         Ok(done) => Ok(done),
         Err(failure) => Ok(Done {
             text: texts.ours.clone(),
-            in_conflict: true,
+            conflicts: 0,
             notes: Vec::new(),
             left: Some(Failure::new(
                 format!("{shown} is as our side has it: it could not be merged for certain"),
@@ -154,26 +154,28 @@ fn sealed(versions: &Versions, texts: &Texts, shown: &str) -> Result<Done, Failu
         proven(&Texts { base, ours, theirs, marker_size: texts.marker_size }, &plan, shown)
     };
     let done = versions.texts(&plan).and_then(prove);
-    if done.as_ref().is_ok_and(|done| !done.in_conflict || done.left.is_some()) {
+    if done.as_ref().is_ok_and(|done| done.conflicts == 0) {
         return done;
     }
-    // What both sides say may stand in another order on each, and then git sees conflicts or repeats a line.
-    match versions.texts_in_our_layout(&plan).and_then(prove) {
-        Ok(other) if done.is_err() || !other.in_conflict => Ok(other),
-        Err(other) if done.is_err() => Err(other),
-        _ => done,
+    // What both sides say may stand in another order on each, and then git sees more conflicts than there are, or repeats a line.
+    let other = versions.texts_in_our_layout(&plan).and_then(prove);
+    match (&done, &other) {
+        (Ok(done), Ok(other)) if other.conflicts >= done.conflicts => {}
+        (Ok(_), Err(_)) => {}
+        _ => return other,
     }
+    done
 }
 
 /// Git's merge, if it says what is planned.
 fn proven(texts: &Texts, plan: &Plan, shown: &str) -> Result<Done, Failure> {
-    let (text, in_conflict) = texts.merge(Favour::Neither)?;
+    let (text, conflicts) = texts.merge(Favour::Neither)?;
     for (side, favour) in [(Side::Ours, Favour::Ours), (Side::Theirs, Favour::Theirs)] {
-        let one_sided = if in_conflict { texts.merge(favour)?.0 } else { text.clone() };
+        let one_sided = if conflicts > 0 { texts.merge(favour)?.0 } else { text.clone() };
         // What is in conflict and left no markers is not what one of the sides says.
-        plan.check(side, &one_sided, in_conflict, shown)?;
+        plan.check(side, &one_sided, conflicts > 0, shown)?;
     }
-    Ok(Done { text, in_conflict, notes: plan.notes(), left: plan.left(shown) })
+    Ok(Done { text, conflicts, notes: plan.notes(), left: plan.left(shown) })
 }
 
 /// Larger files are no manifests; git merges those itself.

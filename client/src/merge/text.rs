@@ -42,8 +42,8 @@ impl Texts {
             .any(|text| memchr::memmem::find(text, sealing::KIND.as_bytes()).is_some())
     }
 
-    /// What `git merge-file` makes of them, and whether there are conflicts.
-    pub(super) fn merge(&self, favour: Favour) -> Result<(Vec<u8>, bool), Failure> {
+    /// What `git merge-file` makes of them, and how many conflicts there are.
+    pub(super) fn merge(&self, favour: Favour) -> Result<(Vec<u8>, i32), Failure> {
         let folder = Folder::make().map_err(|error| failed(&error.to_string()))?;
         for (name, text) in [("ours", &self.ours), ("base", &self.base), ("theirs", &self.theirs)] {
             fs::write(folder.0.join(name), text).map_err(|error| failed(&error.to_string()))?;
@@ -63,9 +63,8 @@ impl Texts {
         let output =
             command.stdin(Stdio::null()).output().map_err(|error| failed(&error.to_string()))?;
         match output.status.code() {
-            Some(0) => Ok((output.stdout, false)),
-            // The number of conflicts, at most 127.
-            Some(1..=127) => Ok((output.stdout, true)),
+            // From 128 on it is an error; more conflicts than that are told as 127.
+            Some(conflicts @ 0..=127) => Ok((output.stdout, conflicts)),
             _ => Err(failed(String::from_utf8_lossy(&output.stderr).trim())),
         }
     }

@@ -53,6 +53,18 @@ fn walk(
     }
 }
 
+/// The lines between markers that only one side has.
+fn one_sided(text: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    for conflict in text.split("<<<<<<< ours\n").skip(1) {
+        let (ours, rest) = conflict.split_once("=======\n").unwrap();
+        let theirs = rest.split(">>>>>>> theirs\n").next().unwrap();
+        out.extend(ours.lines().filter(|line| !theirs.contains(line)));
+        out.extend(theirs.lines().filter(|line| !ours.contains(line)));
+    }
+    out
+}
+
 #[test]
 fn a_merge_of_texts_is_what_the_model_says_or_names_the_keys_in_conflict() {
     let sandbox = Sandbox::new(&KEYS[..2]);
@@ -100,6 +112,11 @@ fn a_merge_of_texts_is_what_the_model_says_or_names_the_keys_in_conflict() {
             let text = sandbox.read("ours");
             let markers = text.lines().filter(|line| line.starts_with("<<<<<<<")).count();
             prop_assert_eq!(markers > 0, !conflicts.is_empty());
+            // What differs between the sides of a conflict is the line of a key in conflict, and no other.
+            for line in one_sided(&text) {
+                let key = line.trim_start().split(':').next().unwrap();
+                prop_assert!(conflicts.contains(&key), "{} is between markers: {}", key, text);
+            }
             for ours in [true, false] {
                 sandbox.write("decided", &crate::merge::decided(&text, ours));
                 let mut wanted = wanted.clone();
