@@ -6,6 +6,7 @@
 //! - A value of neither side is lost: what is not in the result stands between markers, or the file stays as ours is.
 //! - Nothing is opened, and no key is needed.
 
+mod labels;
 mod plan;
 mod text;
 mod versions;

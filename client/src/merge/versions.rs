@@ -6,6 +6,7 @@ use sealing::{DataKey, Kid, SealedSecret};
 use splice::{File, Splice};
 
 use super::{
+    labels::Labels,
     plan::{One, Plan},
     text::{Side, Texts},
 };
@@ -29,12 +30,22 @@ pub(super) struct Version {
 }
 
 /// A sealed Secret of a version.
-struct Object {
-    sealed: SealedSecret,
+#[derive(Clone)]
+pub(super) struct Object {
+    pub(super) sealed: SealedSecret,
+    pub(super) labels: Labels,
+    /// Which object of the file it is.
+    position: usize,
     /// The keys of its values as they stand in the file.
     order: Vec<DataKey>,
     /// The document that it is; `None` for an item of a List.
     document: Option<usize>,
+}
+
+impl Object {
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.sealed.says_the_same(&other.sealed) && self.labels == other.labels
+    }
 }
 
 impl Versions {
@@ -62,8 +73,7 @@ impl Versions {
                     }
                 }
             }
-            let versions = [base, ours, theirs].map(|object| object.map(|object| &object.sealed));
-            objects.insert(name.clone(), One::decide(name, versions, order)?);
+            objects.insert(name.clone(), One::decide(name, [base, ours, theirs], order)?);
         }
         Ok(Plan { objects })
     }
@@ -114,10 +124,11 @@ impl Version {
         let manifest = Manifest::of(shown, text.to_vec())?;
         let file = manifest.parse()?;
         let mut objects = BTreeMap::new();
-        for (found, object) in sealed(&manifest, &file)? {
-            let name = full_name(&object);
+        for (position, found, sealed) in sealed(&manifest, &file)? {
+            let name = full_name(&sealed);
+            let labels = Labels::read(&manifest.json(&file, found.node)?);
             let (order, document) = (order(&file, found), found.document);
-            let object = Object { sealed: object, order, document };
+            let object = Object { sealed, labels, position, order, document };
             if objects.insert(name.clone(), object).is_some() {
                 return Err(manifest.failure(
                     file.node(found.node).place(),
@@ -136,14 +147,38 @@ impl Version {
         let all = sealed(&self.manifest, &file)?;
         let changes: Vec<_> = all
             .iter()
-            .filter_map(|(found, old)| {
+            .filter_map(|(_, found, old)| {
                 let one = plan.objects.get(&full_name(old))?;
-                let new = one.wanted(side)?;
+                let (new, _) = one.wanted(side)?;
                 let (new, order) = (new.clone(), one.order.clone());
                 Some(Change { found: *found, old: old.clone(), new, order })
             })
             .collect();
-        manifest::changed(&self.manifest, &file, &changes)
+        self.labelled(manifest::changed(&self.manifest, &file, &changes)?, side, plan)
+    }
+
+    /// This version, changed to `text`, with the labels that are planned.
+    fn labelled(&self, text: Vec<u8>, side: Side, plan: &Plan) -> Result<Vec<u8>, Failure> {
+        let wanted = |(name, object)| {
+            let (_, labels) = plan.objects.get(name)?.wanted(side)?;
+            Some((object, labels))
+                .filter(|(object, labels): &(&Object, _)| object.labels != **labels)
+        };
+        let changes: Vec<_> = self.objects.iter().filter_map(wanted).collect();
+        if changes.is_empty() {
+            return Ok(text);
+        }
+        let manifest = Manifest::of(self.shown(), text)?;
+        let file = manifest.parse()?;
+        let objects = manifest::objects(&file);
+        let mut splice = Splice::new(&file);
+        let edited = changes.into_iter().try_for_each(|(object, labels)| {
+            let Some(found) = objects.get(object.position) else { return Ok(()) };
+            object.labels.edits(labels, &file, &mut splice, found.node)
+        });
+        edited.and_then(|()| splice.finish()).map_err(|error| {
+            manifest.failure(error.place(), "cannot be labelled", error.to_string(), "")
+        })
     }
 
     fn shown(&self) -> String {
@@ -188,20 +223,25 @@ impl Version {
     }
 
     /// The sealed Secrets, by namespace and name.
-    pub(super) fn objects(&self) -> impl Iterator<Item = (&String, &SealedSecret)> {
-        self.objects.iter().map(|(name, object)| (name, &object.sealed))
+    pub(super) fn objects(&self) -> &BTreeMap<String, Object> {
+        &self.objects
     }
 }
 
-fn sealed(manifest: &Manifest, file: &File<'_>) -> Result<Vec<(Found, SealedSecret)>, Failure> {
+/// The sealed Secrets of a file, each with its number among all of its objects.
+fn sealed(
+    manifest: &Manifest,
+    file: &File<'_>,
+) -> Result<Vec<(usize, Found, SealedSecret)>, Failure> {
+    let is =
+        |found: &Found, field, text| file.field_text(found.node, field).as_deref() == Some(text);
     manifest::objects(file)
         .into_iter()
-        .filter(|found| {
-            file.field_text(found.node, "kind").as_deref() == Some(sealing::KIND)
-                && file.field_text(found.node, "apiVersion").as_deref()
-                    == Some(sealing::API_VERSION)
+        .enumerate()
+        .filter(|(_, found)| {
+            is(found, "kind", sealing::KIND) && is(found, "apiVersion", sealing::API_VERSION)
         })
-        .map(|found| Ok((found, manifest.sealed(file, found)?)))
+        .map(|(position, found)| Ok((position, found, manifest.sealed(file, found)?)))
         .collect()
 }
 

@@ -219,6 +219,37 @@ fn labels_side_by_side_and_texts_of_the_template_merge() {
 }
 
 #[test]
+fn labels_of_the_object_itself_merge_one_by_one() {
+    let sandbox = Sandbox::new(&["a", "b"]);
+    let labels = "  namespace: prod\n  labels:\n    one: x\n    two: x\n    three: x # why\n";
+    sandbox.write("db.yaml", &sandbox.read("db.yaml").replace("  namespace: prod\n", labels));
+    sandbox.commit("labels");
+    let replace = |s: &Sandbox, old: &str, new: &str| {
+        s.write("db.yaml", &s.read("db.yaml").replace(old, new));
+    };
+    sandbox.branch("ours", |s| {
+        replace(s, "    one: x\n", "    one: ours\n");
+        s.set("db.yaml", "a", "ours");
+    });
+    sandbox.branch("theirs", |s| {
+        replace(s, "    two: x\n", "    new: theirs\n");
+        s.set("db.yaml", "b", "theirs");
+    });
+    let (done, said) = merge(&sandbox);
+    assert!(done, "{said}");
+    let text = sandbox.read("db.yaml");
+    assert!(text.contains("    one: ours\n") && text.contains("    new: theirs\n"), "{text}");
+    assert!(!text.contains("    two:") && text.contains("    three: x # why\n"), "{text}");
+    sandbox.git(&["checkout", "-q", "-B", "ours", "main"]);
+    replace(&sandbox, "    two: x\n", "    two: ours\n");
+    sandbox.commit("ours");
+    let (done, said) = merge(&sandbox);
+    assert!(!done && said.contains("prod/db: both sides changed metadata.labels.two"), "{said}");
+    sandbox.write("db.yaml", &decided(&sandbox.read("db.yaml"), true));
+    assert_eq!(sandbox.opened("db.yaml")["b"], "theirs");
+}
+
+#[test]
 fn what_cannot_be_read_is_merged_as_text_and_said_to_be() {
     let sandbox = Sandbox::new(&["a", "b"]);
     sandbox.branch("ours", |s| s.write("db.yaml", &(s.read("db.yaml") + "---\n{{ if }}: [\n")));
