@@ -118,7 +118,8 @@ impl Edit {
             Err(failure) => {
                 editor.end();
                 // An editor that could not be run, or was left to say no: there is nothing to keep.
-                if origin.change(&folder).is_ok_and(|change| change.is_empty()) {
+                let untouched = origin.change(&folder).is_ok_and(|change| change.is_empty());
+                if untouched && !folder.has_more() {
                     folder.wipe()?;
                     return Err(failure);
                 }

@@ -69,7 +69,7 @@ impl Editor {
 
     /// Runs it on a file until it ends; `folder` is for what it wants to write besides.
     pub(super) fn edit(&mut self, file: &Path, folder: &Path) -> Result<(), Failure> {
-        let mut command = self.command(file);
+        let mut command = self.command(file, folder);
         let Signals { interrupt, quit, hangup, terminate } = &mut self.signals;
         let status = self.runtime.block_on(async {
             let mut child = command.env("TMPDIR", folder).spawn()?;
@@ -100,7 +100,7 @@ impl Editor {
         ))
     }
 
-    fn command(&self, file: &Path) -> Command {
+    fn command(&self, file: &Path, folder: &Path) -> Command {
         // As git does: a plain command line is run as it is, anything else is for the shell.
         let is_plain = self
             .command
@@ -111,7 +111,7 @@ impl Editor {
             Some(program) => {
                 let mut command = Command::new(program);
                 if is_vim(program) {
-                    command.args(VIM);
+                    command.args(vim_options(folder));
                 }
                 command.args(words).arg(file);
                 command
@@ -158,8 +158,16 @@ impl Editor {
     }
 }
 
-/// No history, no swap file, no backup: they could lie on disk.
-const VIM: [&str; 5] = ["-i", "NONE", "-n", "-c", "set nobackup nowritebackup noundofile"];
+/// No history and no backup, which could lie on disk; the swap file, which saves what is typed, beside the draft and nowhere else. It
+/// is off (-n) until its folder is set, because the user's own settings come before.
+fn vim_options(folder: &Path) -> Vec<String> {
+    let mut settings = "set nobackup nowritebackup noundofile".to_owned();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if let Some(folder) = folder.to_str().filter(|folder| folder.bytes().all(plain)) {
+        settings += &format!(" directory={folder} updatecount=200");
+    }
+    ["-i", "NONE", "-n", "-c", &settings].map(str::to_owned).to_vec()
+}
 
 /// Whether a program is vim in the end, by whatever name: `vi` mostly is.
 fn is_vim(program: &str) -> bool {

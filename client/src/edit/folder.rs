@@ -273,6 +273,13 @@ impl Folder {
         })
     }
 
+    /// Whether the editor left something beside the draft: what it saves when it crashes, say.
+    pub(super) fn has_more(&self) -> bool {
+        let ours = ["about.json", "sealed", "draft.yaml"];
+        let others = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        others.into_iter().any(|entry| !ours.iter().any(|name| entry.file_name() == *name))
+    }
+
     /// Nothing is left of it.
     pub(super) fn wipe(self) -> Result<(), Failure> {
         wipe(&self.path).map_err(|error| {

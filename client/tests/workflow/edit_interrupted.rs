@@ -51,6 +51,16 @@ fn an_editor_that_cannot_be_run_leaves_nothing() {
 }
 
 #[test]
+fn what_an_editor_saves_as_it_crashes_is_kept_beside_an_untouched_draft() {
+    let editing = Editing::new(&["a"]);
+    let edited = editing.edit("cp $1 $1.save; kill -9 $$", &["db.yaml"]);
+    assert!(!edited.ok && edited.said.contains("your draft is kept"), "{}", edited.said);
+    assert_eq!(editing.kept(), 1);
+    assert!(editing.edit("true", &["--resume"]).ok);
+    assert_eq!(editing.kept(), 0);
+}
+
+#[test]
 fn strongroom_killed_beside_its_editor_leaves_the_draft() {
     let editing = Editing::new(&["a", "b"]);
     let before = editing.sandbox.read("db.yaml");
