@@ -79,12 +79,12 @@ fn shortened(text: &[u8]) -> Option<Vec<u8>> {
             shorten(&file, &mut splice, found.node, &object).ok()?;
         }
     }
-    splice.finish().ok()
+    splice.finish().ok().map(String::into_bytes)
 }
 
 fn shorten(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     root: NodeId,
     object: &SealedSecret,
 ) -> Result<(), SpliceError> {

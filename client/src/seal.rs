@@ -189,7 +189,7 @@ impl Seal {
             }
             let refused = |error: splice::SpliceError| {
                 source.failure(
-                    error.place(),
+                    error.place,
                     "cannot be changed safely",
                     error.to_string(),
                     "write the Secret as a document of its own",
@@ -214,9 +214,9 @@ impl Seal {
                 "name the file that the Secret is in; what is sealed already is changed with `strongroom set` and `edit`",
             ));
         }
-        let sealed = splice.finish().map_err(|error| {
+        let sealed = splice.finish().map(String::into_bytes).map_err(|error| {
             source.failure(
-                error.place(),
+                error.place,
                 "cannot be changed safely",
                 error.to_string(),
                 "write the Secret as a document of its own",
@@ -361,8 +361,9 @@ impl<'a> Existing<'a> {
         };
         let change = Change { found, old: old.clone(), new: new.clone(), order: Vec::new() };
         let text = manifest::changed(manifest, &manifest.parse()?, &[change])?;
-        let span =
-            splice::parse(&text).ok().and_then(|file| Some(file.documents().get(document)?.span()));
+        let span = splice::parse(&text)
+            .ok()
+            .and_then(|file| Some(file.documents().get(document)?.content()));
         Ok(span.and_then(|span| String::from_utf8(text.get(span)?.to_vec()).ok()))
     }
 }

@@ -1,7 +1,5 @@
 //! docs/sealing.md, as somebody who types what it says.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to end it")]
-
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 #[test]

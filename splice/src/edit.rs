@@ -1,377 +1,366 @@
-//! Edits of a file: collected, then made all at once, then proved.
+//! Recording edits: what is asked for is checked at once against what may be in its way; text is made in `finish`.
 
+mod block;
+mod checks;
+mod flow;
 mod layout;
+mod patch;
+mod scalar;
 
-use std::{collections::BTreeMap, ops::Range};
+pub(crate) use layout::find_past_gap;
 
-use self::layout::{Layout, Patch};
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{
-    File, Kind, NodeId, SpliceError, Trouble, Value,
-    node::{Style, Tag},
-    parse,
-    plain::{Plain, Said},
+    File, Kind, NodeId, Refusal, SpliceError, Value, edit::patch::Patches, proof::Proof,
+    properties::TagKind, tree::Shape, value::key_fits,
 };
 
-/// Edits of one file. Each is checked when it is asked for; nothing is made before [`Self::finish`].
+/// Levels of a value to write. Reading stops at twice as many, and the place of the value may be deep itself.
+const MAX_VALUE_DEPTH: usize = 64;
+
+/// Edits to one file, made all at once by [`finish`](Self::finish).
+///
+/// Each method refuses at once what cannot be done safely, and then records nothing. Nodes are those of the file as it was
+/// parsed; an edit does not change them.
 #[derive(Debug)]
-pub struct Splice<'f, 'a> {
-    file: &'f File<'a>,
-    sets: Vec<(NodeId, String)>,
-    replaced: Vec<(NodeId, Value)>,
-    renamed: Vec<(NodeId, NodeId, String)>,
-    documents: Vec<(usize, String)>,
-    members: BTreeMap<NodeId, Members>,
+pub struct Splice<'f> {
+    file: &'f File<'f>,
+    changes: BTreeMap<NodeId, Change>,
+    documents: BTreeMap<usize, Whole>,
+    /// Mappings that were searched for keys that stand twice.
+    searched: BTreeSet<NodeId>,
 }
 
-/// What comes into a mapping or sequence, and goes.
+/// Where a new entry goes in its mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum At<'k> {
+    /// Before the first.
+    Start,
+    /// After the last.
+    End,
+    /// After the entry with this key, which may be one that this splice inserts.
+    After(&'k str),
+}
+
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A scalar gets another text and keeps its style where that permits.
+    Text(String),
+    /// Anything becomes another value.
+    Value(Value),
+    /// Entries of a mapping or items of a sequence change.
+    Entries(Entries),
+}
+
+/// Entries are counted as in the file as parsed.
 #[derive(Debug, Default)]
-pub(crate) struct Members {
-    /// Values, or items, that go.
-    pub(crate) removed: Vec<NodeId>,
-    /// What comes: behind this value or item, or at the end; a key, in a mapping.
-    pub(crate) added: Vec<(Option<NodeId>, Option<String>, Value)>,
+pub(crate) struct Entries {
+    pub(crate) removed: BTreeSet<usize>,
+    pub(crate) renamed: BTreeMap<usize, String>,
+    pub(crate) inserted: Vec<Inserted>,
 }
 
-impl<'f, 'a> Splice<'f, 'a> {
+#[derive(Debug)]
+pub(crate) struct Inserted {
+    /// After this entry; `None` for before the first.
+    pub(crate) after: Option<usize>,
+    /// `None` in a sequence.
+    pub(crate) key: Option<String>,
+    pub(crate) value: Value,
+}
+
+/// What a document becomes.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    Text(String),
+    Value(Value),
+}
+
+impl<'f> Splice<'f> {
     /// No edits yet.
     #[must_use]
-    pub fn new(file: &'f File<'a>) -> Self {
+    pub fn new(file: &'f File<'f>) -> Self {
         Self {
             file,
-            sets: Vec::new(),
-            replaced: Vec::new(),
-            renamed: Vec::new(),
-            documents: Vec::new(),
-            members: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            searched: BTreeSet::new(),
         }
     }
 
-    /// Gives a scalar another text. It stays quoted as it is, where the text permits.
+    /// Gives a scalar another text. Its style of quoting stays where the text permits. A scalar that is this text already is
+    /// not touched, so that the same edit twice gives the same bytes.
     ///
     /// # Errors
-    /// [`Trouble::Kind`] where it is no scalar or has a tag that says that it is no text; [`Trouble::Alias`].
+    /// [`Refusal`] tells what is in the way.
     pub fn set(&mut self, node: NodeId, text: &str) -> Result<(), SpliceError> {
-        self.reachable(node)?;
-        if self.file.node(node).kind() != Kind::Scalar || self.file.raw(node).tag == Tag::Other {
-            return Err(self.at(node, Trouble::Kind));
+        self.check_value(node)?;
+        let view = self.file.node(node);
+        if view.kind() != Kind::Scalar {
+            return self.refuse(node, Refusal::WrongKind);
         }
-        self.sets.push((node, text.to_owned()));
-        Ok(())
-    }
-
-    /// Puts a value in the place of a node, whatever it was.
-    ///
-    /// # Errors
-    /// [`Trouble::Alias`], [`Trouble::DuplicateKey`] where the value has a key twice.
-    pub fn replace(&mut self, node: NodeId, value: Value) -> Result<(), SpliceError> {
-        self.reachable(node)?;
-        self.removable(node)?;
-        value.check().map_err(|trouble| self.at(node, trouble))?;
-        self.replaced.push((node, value));
-        Ok(())
-    }
-
-    /// Puts another text in the place of a whole document, without the markers around it.
-    ///
-    /// # Errors
-    /// [`Trouble::NoEntry`] where there is no such document.
-    pub fn replace_document(&mut self, document: usize, text: &str) -> Result<(), SpliceError> {
-        if self.file.documents.get(document).is_none() {
-            return Err(SpliceError { place: self.file.place(0), trouble: Trouble::NoEntry });
+        if !matches!(view.tag_kind(), TagKind::None | TagKind::Text) {
+            return self.refuse(node, Refusal::Tag);
         }
-        self.documents.push((document, text.to_owned()));
-        Ok(())
-    }
-
-    /// Adds an entry at the end of a mapping, which may be empty, or nothing at all.
-    ///
-    /// # Errors
-    /// [`Trouble::KeyExists`], and what keeps a mapping from being changed.
-    pub fn insert(&mut self, mapping: NodeId, key: &str, value: Value) -> Result<(), SpliceError> {
-        self.add(mapping, None, key, value)
-    }
-
-    /// Adds an entry behind another one.
-    ///
-    /// # Errors
-    /// As [`Self::insert`]; [`Trouble::NoEntry`] where there is no such other one.
-    pub fn insert_after(
-        &mut self,
-        mapping: NodeId,
-        after: &str,
-        key: &str,
-        value: Value,
-    ) -> Result<(), SpliceError> {
-        let after =
-            self.file.field(mapping, after).ok_or_else(|| self.at(mapping, Trouble::NoEntry))?;
-        self.add(mapping, Some(after), key, value)
-    }
-
-    fn add(
-        &mut self,
-        mapping: NodeId,
-        after: Option<NodeId>,
-        key: &str,
-        value: Value,
-    ) -> Result<(), SpliceError> {
-        self.changeable(mapping, Kind::Mapping)?;
-        value.check().map_err(|trouble| self.at(mapping, trouble))?;
-        let members = self.members.entry(mapping).or_default();
-        let there =
-            self.file.field(mapping, key).is_some_and(|value| !members.removed.contains(&value));
-        if there || members.added.iter().any(|(_, name, _)| name.as_deref() == Some(key)) {
-            return Err(self.at(mapping, Trouble::KeyExists));
-        }
-        members.added.push((after, Some(key.to_owned()), value));
-        Ok(())
-    }
-
-    /// Takes an entry out of a mapping: its lines, with the comment behind it on its last line. Comments above it stay.
-    ///
-    /// # Errors
-    /// [`Trouble::NoEntry`], and what keeps a mapping from being changed.
-    pub fn remove(&mut self, mapping: NodeId, key: &str) -> Result<(), SpliceError> {
-        self.changeable(mapping, Kind::Mapping)?;
-        let value =
-            self.file.field(mapping, key).ok_or_else(|| self.at(mapping, Trouble::NoEntry))?;
-        self.removable(value)?;
-        self.members.entry(mapping).or_default().removed.push(value);
-        Ok(())
-    }
-
-    /// Gives an entry of a mapping another key.
-    ///
-    /// # Errors
-    /// [`Trouble::NoEntry`], [`Trouble::KeyExists`], and what keeps a mapping from being changed.
-    pub fn rename(&mut self, mapping: NodeId, key: &str, new: &str) -> Result<(), SpliceError> {
-        self.changeable(mapping, Kind::Mapping)?;
-        let entry = self.file.entries(mapping).find(|(node, _)| self.file.is_named(*node, key));
-        let (node, value) = entry.ok_or_else(|| self.at(mapping, Trouble::NoEntry))?;
-        if self.file.field(mapping, new).is_some() {
-            return Err(self.at(node, Trouble::KeyExists));
-        }
-        self.renamed.push((node, value, new.to_owned()));
-        Ok(())
-    }
-
-    /// Adds an item at the end of a sequence, which may be empty, or nothing at all.
-    ///
-    /// # Errors
-    /// What keeps a sequence from being changed.
-    pub fn push(&mut self, sequence: NodeId, value: Value) -> Result<(), SpliceError> {
-        self.changeable(sequence, Kind::Sequence)?;
-        value.check().map_err(|trouble| self.at(sequence, trouble))?;
-        self.members.entry(sequence).or_default().added.push((None, None, value));
-        Ok(())
-    }
-
-    /// Takes an item out of a sequence, by its number in the file, counted from 0.
-    ///
-    /// # Errors
-    /// [`Trouble::NoEntry`], and what keeps a sequence from being changed.
-    pub fn remove_item(&mut self, sequence: NodeId, index: usize) -> Result<(), SpliceError> {
-        self.changeable(sequence, Kind::Sequence)?;
-        let item = self
-            .file
-            .items(sequence)
-            .nth(index)
-            .ok_or_else(|| self.at(sequence, Trouble::NoEntry))?;
-        self.removable(item)?;
-        self.members.entry(sequence).or_default().removed.push(item);
-        Ok(())
-    }
-
-    /// Makes all edits, and proves that nothing else changed.
-    ///
-    /// # Errors
-    /// [`Trouble::Layout`], [`Trouble::Overlap`], [`Trouble::Unproven`]; the file is then as it was.
-    pub fn finish(self) -> Result<Vec<u8>, SpliceError> {
-        let mut patches = Vec::new();
-        let layout = Layout::new(self.file);
-        for (node, text) in &self.sets {
-            patches.push(layout.set(*node, text));
-        }
-        for (key, _, new) in &self.renamed {
-            patches.push(layout.set(*key, new));
-        }
-        for (node, value) in &self.replaced {
-            patches
-                .extend(layout.replace(*node, value).map_err(|trouble| self.at(*node, trouble))?);
-        }
-        for (document, text) in &self.documents {
-            let span =
-                self.file.documents.get(*document).map(crate::Document::span).unwrap_or_default();
-            patches.push(Patch { range: span, text: text.clone() });
-        }
-        // The innermost first: where both end at one place, what is added to it stands before what is added outside.
-        for (node, members) in self.members.iter().rev() {
-            patches
-                .extend(layout.members(*node, members).map_err(|trouble| self.at(*node, trouble))?);
-        }
-        let out = self.apply(patches)?;
-        self.prove(&out)?;
-        Ok(out.into_bytes())
-    }
-
-    fn apply(&self, mut patches: Vec<Patch>) -> Result<String, SpliceError> {
-        patches.sort_by_key(|patch| (patch.range.start, patch.range.end));
-        let text = self.file.text;
-        let added: usize = patches.iter().map(|patch| patch.text.len()).sum();
-        let mut out = String::with_capacity(text.len() + added);
-        let mut done = 0;
-        for Patch { range: Range { start, end }, text: new } in &patches {
-            let kept = text.get(done..*start).filter(|_| *start >= done);
-            out.push_str(kept.ok_or_else(|| SpliceError {
-                place: self.file.place(*start),
-                trouble: Trouble::Overlap,
-            })?);
-            out.push_str(new);
-            done = *end;
-        }
-        out.push_str(text.get(done..).unwrap_or_default());
-        Ok(out)
-    }
-
-    /// Reads what was made, and compares it with what the file said, edited without any layout.
-    fn prove(&self, out: &str) -> Result<(), SpliceError> {
-        let unproven = |place| SpliceError { place, trouble: Trouble::Unproven };
-        let new = parse(out.as_bytes()).map_err(|error| unproven(error.place))?;
-        if new.documents.len() != self.file.documents.len() {
-            return Err(unproven(self.file.place(0)));
-        }
-        for (i, (before, after)) in self.file.documents.iter().zip(&new.documents).enumerate() {
-            let text = |file: &File<'_>, span: Range<usize>| file.text.get(span).map(str::to_owned);
-            if text(self.file, before.span()) == text(&new, after.span()) {
-                continue;
-            }
-            let wanted = self
-                .wanted(i, before.root)
-                .map_err(|()| unproven(self.file.place(before.span.start)))?;
-            if wanted != after.root.map(|root| Said::of(&new, root)) {
-                return Err(unproven(self.file.place(before.span.start)));
-            }
-        }
-        Ok(())
-    }
-
-    /// What a document is to say.
-    fn wanted(&self, document: usize, root: Option<NodeId>) -> Result<Option<Said>, ()> {
-        if let Some((_, text)) = self.documents.iter().find(|(number, _)| *number == document) {
-            let file = parse(text.as_bytes()).map_err(drop)?;
-            let [document] = file.documents.as_slice() else { return Err(()) };
-            return Ok(document.root.map(|root| Said::of(&file, root)));
-        }
-        let Some(root) = root else { return Ok(None) };
-        let mut said = Said::of(self.file, root);
-        let within = |node: NodeId| self.file.holds(root, node);
-        for (node, text) in self.sets.iter().filter(|(node, _)| within(*node)) {
-            self.find(&mut said, *node)?.plain = Plain::Scalar(text.clone(), true, false);
-        }
-        for (key, value, new) in self.renamed.iter().filter(|(key, ..)| within(*key)) {
-            let mapping = self.file.path(*key).into_iter().rev().nth(1).ok_or(())?;
-            let Plain::Mapping(entries) = &mut self.find(&mut said, mapping)?.plain else {
-                return Err(());
-            };
-            let entry = entries.iter_mut().find(|(_, said)| said.was == Some(*value)).ok_or(())?;
-            entry.0 = Plain::key(new);
-        }
-        // The innermost first, so that what is outside is still found.
-        for (node, members) in self.members.iter().rev().filter(|(node, _)| within(**node)) {
-            members.apply(self.find(&mut said, *node)?);
-        }
-        for (node, value) in self.replaced.iter().filter(|(node, _)| within(*node)) {
-            self.find(&mut said, *node)?.plain = Said::new(value).plain;
-        }
-        Ok(Some(said))
-    }
-
-    fn find<'s>(&self, said: &'s mut Said, node: NodeId) -> Result<&'s mut Said, ()> {
-        let path = self.file.path(node);
-        said.find(path.get(1..).unwrap_or_default()).ok_or(())
-    }
-
-    fn at(&self, node: NodeId, trouble: Trouble) -> SpliceError {
-        SpliceError { place: self.file.node(node).place(), trouble }
-    }
-
-    /// A node that means something else elsewhere is not changed.
-    fn reachable(&self, node: NodeId) -> Result<(), SpliceError> {
-        let alias = self.file.path(node).into_iter().find(|node| self.file.aliased.contains(node));
-        if alias.is_some() || self.file.node(node).kind() == Kind::Alias {
-            return Err(self.at(alias.unwrap_or(node), Trouble::Alias));
-        }
-        Ok(())
-    }
-
-    /// What is meant elsewhere does not go away.
-    fn removable(&self, node: NodeId) -> Result<(), SpliceError> {
-        match self.file.aliased.iter().find(|aliased| self.file.holds(node, **aliased)) {
-            Some(aliased) => Err(self.at(*aliased, Trouble::Alias)),
-            None => Ok(()),
-        }
-    }
-
-    fn changeable(&self, node: NodeId, kind: Kind) -> Result<(), SpliceError> {
-        self.reachable(node)?;
-        let is = self.file.node(node);
-        if is.is_null() {
+        self.check_untouched(node)?;
+        if view.is_text() && view.text() == text {
             return Ok(());
         }
-        if is.kind() != kind {
-            return Err(self.at(node, Trouble::Kind));
+        self.changes.insert(node, Change::Text(text.to_owned()));
+        Ok(())
+    }
+
+    /// Puts another value in the place of one, with all that it holds and the comments in it. An anchor that nothing uses stays.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn replace(&mut self, node: NodeId, value: Value) -> Result<(), SpliceError> {
+        self.check_value(node)?;
+        self.check_sound(node, None, &value)?;
+        if self.file.node(node).tag().is_some() {
+            return self.refuse(node, Refusal::Tag);
         }
-        if let Some((place, _)) = self.file.duplicate_key(node) {
-            return Err(SpliceError { place, trouble: Trouble::DuplicateKey });
+        self.check_no_shared(node)?;
+        self.check_untouched(node)?;
+        self.changes.insert(node, Change::Value(value));
+        Ok(())
+    }
+
+    /// Adds an entry to a mapping, laid out as its neighbours are. An empty value, `~`, `null` and `{}` become a mapping.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn insert(
+        &mut self,
+        mapping: NodeId,
+        key: &str,
+        value: Value,
+        at: At<'_>,
+    ) -> Result<(), SpliceError> {
+        self.check_collection(mapping, Kind::Mapping)?;
+        self.check_sound(mapping, Some(key), &value)?;
+        if let Some(index) = self.key_index(mapping, key) {
+            let key = self.file.node(mapping).entries().nth(index).map_or(mapping, |(key, _)| key);
+            return self.refuse(key, Refusal::KeyExists);
         }
-        for (key, _) in self.file.entries(node) {
-            let is = self.file.node(key);
-            if is.kind() != Kind::Scalar {
-                return Err(self.at(key, Trouble::ComplexKey));
+        let count = self.file.node(mapping).entries().count();
+        let (after, position) = match at {
+            At::Start => (None, None),
+            At::End => (count.checked_sub(1), None),
+            At::After(near) => {
+                let new = self.entries(mapping).and_then(|entries| {
+                    let is_near = |new: &&Inserted| new.key.as_deref() == Some(near);
+                    let at = entries.inserted.iter().position(|new| is_near(&new))?;
+                    Some((entries.inserted.get(at)?.after, at + 1))
+                });
+                match (new, self.key_index(mapping, near)) {
+                    (Some((after, position)), _) => (after, Some(position)),
+                    (None, Some(index)) => (Some(index), None),
+                    (None, None) => return self.refuse(mapping, Refusal::NoSuchEntry),
+                }
             }
-            if is.text() == "<<" && self.file.raw(key).style == Style::Plain {
-                return Err(self.at(key, Trouble::Merge));
+        };
+        let inserted = Inserted { after, key: Some(key.to_owned()), value };
+        let entries = self.entries_mut(mapping)?;
+        let position = position.unwrap_or(entries.inserted.len());
+        entries.inserted.insert(position.min(entries.inserted.len()), inserted);
+        Ok(())
+    }
+
+    /// Removes an entry of a mapping: its lines, and a comment at the end of them. Comments above it stay. A mapping that loses
+    /// its last entry becomes `{}`.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn remove(&mut self, mapping: NodeId, key: &str) -> Result<(), SpliceError> {
+        self.check_collection(mapping, Kind::Mapping)?;
+        let Some(index) = self.key_index(mapping, key) else {
+            return self.refuse(mapping, Refusal::NoSuchEntry);
+        };
+        if let Some((key, value)) = self.file.node(mapping).entries().nth(index) {
+            self.check_free(key)?;
+            self.check_free(value)?;
+        }
+        self.remove_index(mapping, index)
+    }
+
+    /// Gives an entry of a mapping another key, in its place.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn rename(&mut self, mapping: NodeId, key: &str, new: &str) -> Result<(), SpliceError> {
+        self.check_collection(mapping, Kind::Mapping)?;
+        let Some(index) = self.key_index(mapping, key) else {
+            return self.refuse(mapping, Refusal::NoSuchEntry);
+        };
+        let Some((old, _)) = self.file.node(mapping).entries().nth(index) else {
+            return self.refuse(mapping, Refusal::NoSuchEntry);
+        };
+        self.check_no_shared(old)?;
+        if !matches!(self.file.node(old).tag_kind(), TagKind::None | TagKind::Text) {
+            return self.refuse(old, Refusal::Tag);
+        }
+        if !key_fits(new) {
+            return self.refuse(old, Refusal::LongKey);
+        }
+        if key == new {
+            return Ok(());
+        }
+        if self.key_index(mapping, new).is_some() || self.is_inserted(mapping, new) {
+            return self.refuse(old, Refusal::KeyExists);
+        }
+        self.entries_mut(mapping)?.renamed.insert(index, new.to_owned());
+        Ok(())
+    }
+
+    /// Adds an item at the end of a sequence. An empty value, `~`, `null` and `[]` become a sequence.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn push(&mut self, sequence: NodeId, value: Value) -> Result<(), SpliceError> {
+        self.check_collection(sequence, Kind::Sequence)?;
+        self.check_sound(sequence, None, &value)?;
+        let after = self.file.node(sequence).items().count().checked_sub(1);
+        self.entries_mut(sequence)?.inserted.push(Inserted { after, key: None, value });
+        Ok(())
+    }
+
+    /// Removes an item of a sequence, as [`remove`](Self::remove) does an entry; the last leaves `[]`.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn remove_item(&mut self, sequence: NodeId, index: usize) -> Result<(), SpliceError> {
+        self.check_collection(sequence, Kind::Sequence)?;
+        let Some(item) = self.file.node(sequence).items().nth(index) else {
+            return self.refuse(sequence, Refusal::NoSuchEntry);
+        };
+        self.check_free(item)?;
+        self.remove_index(sequence, index)
+    }
+
+    /// Puts another text between the marker lines of a document: exactly one document, without markers and directives.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn replace_document(&mut self, index: usize, text: &str) -> Result<(), SpliceError> {
+        self.check_document(index)?;
+        let place = self.place_of_document(index);
+        let parsed = crate::parse(text.as_bytes());
+        let one = parsed.is_ok_and(|file| match file.documents() {
+            [one] => !one.is_explicit() && one.content() == (0..text.len()),
+            _ => false,
+        });
+        if !one || text.starts_with(['\u{feff}', '%']) {
+            return Err(SpliceError { place, refusal: Refusal::NotOneDocument });
+        }
+        self.documents.insert(index, Whole::Text(text.to_owned()));
+        Ok(())
+    }
+
+    /// The same with a value, in the house style of [`render`](crate::render), or as JSON where the document is JSON.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way.
+    pub fn replace_document_value(
+        &mut self,
+        index: usize,
+        value: Value,
+    ) -> Result<(), SpliceError> {
+        self.check_document(index)?;
+        if !value.is_sound(MAX_VALUE_DEPTH) {
+            return Err(SpliceError {
+                place: self.place_of_document(index),
+                refusal: Refusal::TooLarge,
+            });
+        }
+        self.documents.insert(index, Whole::Value(value));
+        Ok(())
+    }
+
+    /// Makes the edits and proves them: the documents that changed are read again, by both readers, and must be the old ones with
+    /// these edits and nothing else. Without edits the text comes back as it was.
+    ///
+    /// # Errors
+    /// [`Refusal`] tells what is in the way; then there is no result at all.
+    pub fn finish(self) -> Result<String, SpliceError> {
+        let mut patches = Patches::new(self.file);
+        // Where two entries go to the same offset, that of the inner collection stands first; it is the later node.
+        for (node, change) in self.changes.iter().rev() {
+            self.lay_out(&mut patches, *node, change)?;
+        }
+        for (index, whole) in &self.documents {
+            self.lay_out_document(&mut patches, *index, whole)?;
+        }
+        let patches = patches.settle()?;
+        let proof = Proof { file: self.file, changes: &self.changes, documents: &self.documents };
+        patches.apply(self.file, &proof)
+    }
+
+    fn lay_out(
+        &self,
+        patches: &mut Patches<'f>,
+        node: NodeId,
+        change: &Change,
+    ) -> Result<(), SpliceError> {
+        match change {
+            Change::Text(text) => self.lay_out_text(patches, node, text),
+            Change::Value(value) => self.lay_out_value(patches, node, value),
+            Change::Entries(entries) => {
+                self.lay_out_keys(patches, node, entries)?;
+                let shape = self.file.node(node).shape();
+                let empty = self.file.tree().children(node).next().is_none();
+                match shape {
+                    Shape::Pair if !(entries.removed.is_empty() && entries.inserted.is_empty()) => {
+                        self.refuse(node, Refusal::Layout)
+                    }
+                    _ if empty && entries.inserted.is_empty() => Ok(()),
+                    _ if empty => self.lay_out_first(patches, node, entries),
+                    shape if shape.is_flow() => self.lay_out_flow(patches, node, entries),
+                    _ => self.lay_out_block(patches, node, entries),
+                }
             }
+        }
+    }
+
+    fn entries(&self, collection: NodeId) -> Option<&Entries> {
+        match self.changes.get(&collection) {
+            Some(Change::Entries(entries)) => Some(entries),
+            _ => None,
+        }
+    }
+
+    fn entries_mut(&mut self, collection: NodeId) -> Result<&mut Entries, SpliceError> {
+        let place = self.file.place(self.file.node(collection).span().start);
+        let change =
+            self.changes.entry(collection).or_insert_with(|| Change::Entries(Entries::default()));
+        match change {
+            Change::Entries(entries) => Ok(entries),
+            _ => Err(SpliceError { place, refusal: Refusal::Overlap }),
+        }
+    }
+
+    fn remove_index(&mut self, collection: NodeId, index: usize) -> Result<(), SpliceError> {
+        let entries = self.entries_mut(collection)?;
+        if entries.renamed.contains_key(&index) || !entries.removed.insert(index) {
+            return self.refuse(collection, Refusal::Overlap);
         }
         Ok(())
     }
-}
 
-impl Members {
-    /// The same without layout.
-    fn apply(&self, said: &mut Said) {
-        let nothing = matches!(said.plain, Plain::Scalar(..));
-        let is_mapping = self.added.iter().any(|(_, key, _)| key.is_some())
-            || matches!(said.plain, Plain::Mapping(_));
-        if nothing {
-            said.plain =
-                if is_mapping { Plain::Mapping(Vec::new()) } else { Plain::Sequence(Vec::new()) };
-        }
-        let gone = |said: &Said| said.was.is_some_and(|was| self.removed.contains(&was));
-        match &mut said.plain {
-            Plain::Mapping(entries) => {
-                for (after, key, value) in &self.added {
-                    let entry = (Plain::key(key.as_deref().unwrap_or_default()), Said::new(value));
-                    let behind = |at: &Option<NodeId>| {
-                        entries.iter().position(|(_, said)| at.is_some() && said.was == *at)
-                    };
-                    // Behind what was put there before.
-                    let at = behind(after).map_or(entries.len(), |at| {
-                        at + 1
-                            + entries
-                                .iter()
-                                .skip(at + 1)
-                                .take_while(|(_, said)| said.was.is_none())
-                                .count()
-                    });
-                    entries.insert(at, entry);
-                }
-                entries.retain(|(_, said)| !gone(said));
-            }
-            Plain::Sequence(items) => {
-                items.retain(|said| !gone(said));
-                items.extend(self.added.iter().map(|(_, _, value)| Said::new(value)));
-            }
-            _ => {}
-        }
+    /// The entry that has a key after the edits so far. An entry that this splice inserts counts as none here; see
+    /// [`Self::insert`] and [`Self::is_inserted`].
+    fn key_index(&self, mapping: NodeId, key: &str) -> Option<usize> {
+        let entries = self.entries(mapping);
+        self.file.node(mapping).entries().enumerate().position(|(index, (id, _))| {
+            let removed = entries.is_some_and(|entries| entries.removed.contains(&index));
+            let renamed = entries.and_then(|entries| entries.renamed.get(&index));
+            !removed && renamed.map_or_else(|| self.file.scalar(id) == key, |new| new == key)
+        })
+    }
+
+    fn refuse<T>(&self, node: NodeId, refusal: Refusal) -> Result<T, SpliceError> {
+        Err(SpliceError { place: self.file.place(self.file.node(node).span().start), refusal })
     }
 }

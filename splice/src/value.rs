@@ -1,175 +1,104 @@
-use crate::{error::Trouble, scalar};
+use std::fmt;
 
-/// Something to be written.
-#[derive(Debug, Clone, PartialEq)]
+use crate::quote::double;
+
+/// What an edit writes.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value {
-    /// Text: quoted where a reader could take it for anything else.
+    /// Text; it is quoted where a reader could take it for something else.
     Text(String),
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// Keys with values, in this order.
+    /// Keys with values, in this order; a key must not stand twice.
     Mapping(Vec<(String, Value)>),
-    /// Items, in this order.
+    /// Values in order.
     Sequence(Vec<Value>),
-    /// The same on one line, with braces or brackets.
+    /// A mapping or sequence written with brackets on one line, with all that it holds.
     Flow(Box<Value>),
 }
 
 impl Value {
-    /// A mapping.
+    /// A mapping of these entries.
     pub fn mapping<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         Self::Mapping(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 
-    /// A sequence.
+    /// A sequence of these items.
     pub fn sequence(items: impl IntoIterator<Item = Value>) -> Self {
         Self::Sequence(items.into_iter().collect())
     }
 
-    /// The same, on one line.
+    /// The same, with brackets on one line.
     #[must_use]
     pub fn flow(self) -> Self {
         Self::Flow(Box::new(self))
     }
-}
 
-/// A document of its own, as YAML, with the end of its last line.
-#[must_use]
-pub fn render(value: &Value) -> String {
-    block(value, 0, "\n").trim_start_matches('\n').to_owned() + "\n"
-}
-
-/// The same as JSON, with two blanks a level.
-#[must_use]
-pub fn render_json(value: &Value) -> String {
-    json(value, Some(0), "\n") + "\n"
-}
-
-/// What stands behind `key:` or `-`, with the blank or line end before it, its lines indented by `indent`. Without a last line end.
-pub(crate) fn block(value: &Value, indent: usize, line_end: &str) -> String {
-    let lines = |lines: Vec<String>| {
-        lines
-            .iter()
-            .map(|line| format!("{line_end}{}{line}", " ".repeat(indent)))
-            .collect::<String>()
-    };
-    match value {
-        Value::Mapping(entries) if !entries.is_empty() => lines(
-            entries
-                .iter()
-                .map(|(name, value)| {
-                    format!("{}:{}", key(name), block(value, indent + deeper(value), line_end))
-                })
-                .collect(),
-        ),
-        Value::Sequence(items) if !items.is_empty() => {
-            lines(items.iter().map(|item| self::item(item, indent, line_end)).collect())
+    /// The value without the wish for brackets.
+    pub(crate) fn bare(&self) -> &Self {
+        let mut value = self;
+        while let Self::Flow(inner) = value {
+            value = inner;
         }
-        Value::Text(text) => match scalar::literal(text, indent.max(1), line_end) {
-            Some(literal) => format!(" {literal}"),
-            None => format!(" {}", flow(value)),
-        },
-        _ => format!(" {}", flow(value)),
+        value
     }
-}
 
-/// An item of a block sequence whose dash is in column `indent`, from the dash on.
-pub(crate) fn item(value: &Value, indent: usize, line_end: &str) -> String {
-    let text = block(value, indent + 2, line_end);
-    // A mapping or sequence begins on the line of the dash.
-    let inline = text.strip_prefix(line_end).map(|text| text.trim_start_matches(' ').to_owned());
-    match (value, inline) {
-        (Value::Mapping(_) | Value::Sequence(_), Some(inline)) => format!("- {inline}"),
-        _ => format!("-{text}"),
-    }
-}
-
-/// How much deeper what stands behind a key is: sequences stand below their key, as kubectl writes them.
-pub(crate) fn deeper(value: &Value) -> usize {
-    if matches!(value, Value::Sequence(_)) { 0 } else { 2 }
-}
-
-/// On one line.
-pub(crate) fn flow(value: &Value) -> String {
-    match value {
-        Value::Text(text) => plain_or_quoted(text),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Mapping(entries) => {
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|(name, value)| format!("{}: {}", key(name), flow(value)))
-                .collect();
-            format!("{{{}}}", entries.join(", "))
-        }
-        Value::Sequence(items) => {
-            format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", "))
-        }
-        Value::Flow(value) => flow(value),
-    }
-}
-
-/// As JSON: on lines of its own from `indent` on, or on one line.
-pub(crate) fn json(value: &Value, indent: Option<usize>, line_end: &str) -> String {
-    let deeper = indent.map(|indent| indent + 2);
-    let (before, behind, between) = match (indent, deeper) {
-        (Some(indent), Some(deeper)) => (
-            format!("{line_end}{}", " ".repeat(deeper)),
-            format!("{line_end}{}", " ".repeat(indent)),
-            format!(",{line_end}{}", " ".repeat(deeper)),
-        ),
-        _ => (String::new(), String::new(), ", ".to_owned()),
-    };
-    match value {
-        Value::Text(text) => scalar::double(text),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Mapping(entries) if entries.is_empty() => "{}".to_owned(),
-        Value::Sequence(items) if items.is_empty() => "[]".to_owned(),
-        Value::Mapping(entries) => {
-            let entry = |(name, value): &(String, Value)| {
-                format!("{}: {}", scalar::double(name), json(value, deeper, line_end))
-            };
-            format!(
-                "{{{before}{}{behind}}}",
-                entries.iter().map(entry).collect::<Vec<_>>().join(&between)
-            )
-        }
-        Value::Sequence(items) => {
-            let items: Vec<_> = items.iter().map(|item| json(item, deeper, line_end)).collect();
-            format!("[{before}{}{behind}]", items.join(&between))
-        }
-        Value::Flow(value) => json(value, None, line_end),
-    }
-}
-
-/// A key, in a block or in a flow.
-pub(crate) fn key(name: &str) -> String {
-    plain_or_quoted(name)
-}
-
-fn plain_or_quoted(text: &str) -> String {
-    if scalar::can_be_plain(text) { text.to_owned() } else { scalar::double(text) }
-}
-
-impl Value {
-    /// Whether no mapping in it has a key twice.
-    pub(crate) fn check(&self) -> Result<(), Trouble> {
+    /// Whether it is written with lines of its own in block style.
+    pub(crate) fn is_block(&self) -> bool {
         match self {
-            Self::Mapping(entries) => {
-                let mut names: Vec<_> = entries.iter().map(|(name, _)| name).collect();
-                names.sort();
-                if names.array_windows().any(|[a, b]| a == b) {
-                    return Err(Trouble::DuplicateKey);
-                }
-                entries.iter().try_for_each(|(_, value)| value.check())
-            }
-            Self::Sequence(items) => items.iter().try_for_each(Self::check),
-            Self::Flow(value) => value.check(),
-            _ => Ok(()),
+            Self::Mapping(entries) => !entries.is_empty(),
+            Self::Sequence(items) => !items.is_empty(),
+            _ => false,
         }
+    }
+
+    /// Whether it is nested at most `levels` deep and no mapping in it has a key twice.
+    pub(crate) fn is_sound(&self, levels: usize) -> bool {
+        let Some(below) = levels.checked_sub(1) else { return false };
+        match self {
+            Self::Text(_) | Self::Bool(_) | Self::Integer(_) => true,
+            Self::Flow(inner) => inner.is_sound(below),
+            Self::Sequence(items) => items.iter().all(|item| item.is_sound(below)),
+            Self::Mapping(entries) => {
+                let keys: std::collections::BTreeSet<_> =
+                    entries.iter().map(|(key, _)| key).collect();
+                keys.len() == entries.len()
+                    && entries.iter().all(|(key, value)| key_fits(key) && value.is_sound(below))
+            }
+        }
+    }
+}
+
+/// Readers take keys of up to 1,024 characters without `?`.
+pub(crate) fn key_fits(key: &str) -> bool {
+    key.len() <= 1000 && double(key).len() <= 1000
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// Tells the kind only: a value may be a secret on its way into a file.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text(_) => "Text(…)",
+            Self::Bool(_) => "Bool(…)",
+            Self::Integer(_) => "Integer(…)",
+            Self::Mapping(_) => "Mapping(…)",
+            Self::Sequence(_) => "Sequence(…)",
+            Self::Flow(_) => "Flow(…)",
+        })
     }
 }

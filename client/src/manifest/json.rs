@@ -29,7 +29,7 @@ pub(crate) fn json(file: &File<'_>, node: NodeId) -> Result<Json, (Place, &'stat
             file.items(node).map(|item| json(file, item)).collect::<Result<_, _>>().map(Json::Array)
         }
         Kind::Mapping => {
-            if let Some((second, first)) = file.duplicate_key(node) {
+            if let Some((second, first)) = file.node(node).duplicate_key() {
                 let _ = first;
                 return Err((
                     second,

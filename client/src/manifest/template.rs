@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sealing::Template;
-use splice::{File, NodeId, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
 /// The whole of it; `None` where there is nothing to write.
 pub(super) fn whole(template: &Template) -> Option<Value> {
@@ -20,7 +20,7 @@ pub(super) fn whole(template: &Template) -> Option<Value> {
 /// Makes the template of `spec`, which is `old`, into `new`.
 pub(super) fn edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     spec: NodeId,
     old: &Template,
     new: &Template,
@@ -31,64 +31,54 @@ pub(super) fn edits(
     let node = match (file.field(spec, "template"), whole(new)) {
         (Some(node), Some(_)) => node,
         (Some(_), None) => return splice.remove(spec, "template"),
-        (None, Some(value)) => return splice.insert_after(spec, "binding", "template", value),
+        (None, Some(value)) => return splice.insert(spec, "template", value, At::After("binding")),
         (None, None) => return Ok(()),
     };
-    let secret_type = new.secret_type.as_deref().map(text);
-    field(file, splice, node, "type", old.secret_type != new.secret_type, secret_type)?;
-    let immutable = new.immutable.map(Value::Bool);
-    field(file, splice, node, "immutable", old.immutable != new.immutable, immutable)?;
-    match file.field(node, "metadata") {
-        Some(metadata) => {
-            texts(file, splice, metadata, "labels", &labels(old), &labels(new))?;
-            texts(file, splice, metadata, "annotations", &annotations(old), &annotations(new))?;
-        }
-        None => {
-            if let Some(value) = metadata(new) {
-                splice.insert(node, "metadata", value)?;
-            }
-        }
+    if shape(old) != shape(new) {
+        // Fields that come and go touch each other; written as a whole they do not.
+        return whole(new).map_or(Ok(()), |value| splice.replace(node, value));
+    }
+    if let (Some(new), true) = (&new.secret_type, old.secret_type != new.secret_type) {
+        file.field(node, "type").map_or(Ok(()), |node| splice.set(node, new))?;
+    }
+    if let (Some(new), true) = (new.immutable, old.immutable != new.immutable) {
+        file.field(node, "immutable")
+            .map_or(Ok(()), |node| splice.replace(node, Value::Bool(new)))?;
+    }
+    if let Some(metadata) = file.field(node, "metadata") {
+        texts(file, splice, metadata, "labels", &labels(old), &labels(new))?;
+        texts(file, splice, metadata, "annotations", &annotations(old), &annotations(new))?;
     }
     texts(file, splice, node, "data", &data(old), &data(new))
 }
 
-fn field(
-    file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
-    parent: NodeId,
-    name: &str,
-    changed: bool,
-    value: Option<Value>,
-) -> Result<(), SpliceError> {
-    match (file.field(parent, name).filter(|_| changed), value.filter(|_| changed)) {
-        (Some(node), Some(value)) => splice.replace(node, value),
-        (Some(_), None) => splice.remove(parent, name),
-        (None, Some(value)) => splice.insert(parent, name, value),
-        (None, None) => Ok(()),
-    }
+/// Which of its fields are there.
+fn shape(template: &Template) -> [bool; 5] {
+    [
+        template.secret_type.is_some(),
+        template.immutable.is_some(),
+        !template.labels.is_empty(),
+        !template.annotations.is_empty(),
+        !template.data.is_empty(),
+    ]
 }
 
 type Texts<'a> = BTreeMap<&'a str, &'a str>;
 
 fn texts(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     parent: NodeId,
     name: &str,
     old: &Texts<'_>,
     new: &Texts<'_>,
 ) -> Result<(), SpliceError> {
-    if old == new {
-        return Ok(());
-    }
-    let Some(node) = file.field(parent, name).filter(|_| !new.is_empty()) else {
-        return field(file, splice, parent, name, true, (!new.is_empty()).then(|| all(new)));
-    };
+    let Some(node) = file.field(parent, name) else { return Ok(()) };
     for (key, value) in new {
         match (file.field(node, key), old.get(key)) {
             (Some(_), Some(before)) if before == value => {}
             (Some(node), _) => splice.set(node, value)?,
-            (None, _) => splice.insert(node, key, text(value))?,
+            (None, _) => splice.insert(node, key, text(value), At::End)?,
         }
     }
     for key in old.keys().filter(|key| !new.contains_key(*key)) {

@@ -2,7 +2,7 @@
 
 use sealing::{API_VERSION, Binding, DataKey, KIND, SUITE, SealedSecret, Slot, Wrap};
 use serde_json::Value as Json;
-use splice::{File, NodeId, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
 use super::{Found, Manifest, template};
 use crate::{failure::Failure, unseal::Form};
@@ -44,9 +44,9 @@ pub(crate) fn changed(
 ) -> Result<Vec<u8>, Failure> {
     let mut splice = Splice::new(file);
     let done = changes.iter().try_for_each(|change| edits(file, &mut splice, change));
-    done.and_then(|()| splice.finish()).map_err(|error| {
+    done.and_then(|()| splice.finish()).map(String::into_bytes).map_err(|error| {
         manifest.failure(
-            error.place(),
+            error.place,
             "cannot be changed without touching more than it should",
             error.to_string(),
             "write that part out plainly, and run the command again",
@@ -56,7 +56,7 @@ pub(crate) fn changed(
 
 fn edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     Change { found, old, new, order }: &Change,
 ) -> Result<(), SpliceError> {
     let Some(spec) = file.field(found.node, "spec") else { return Ok(()) };
@@ -74,7 +74,7 @@ fn edits(
         match (file.field(values, key.as_str()), old.values().get(key)) {
             (Some(_), Some(before)) if before == value => {}
             (Some(node), _) => splice.set(node, &value.encode())?,
-            (None, _) => splice.insert(values, key.as_str(), text(&value.encode()))?,
+            (None, _) => splice.insert(values, key.as_str(), text(&value.encode()), At::End)?,
         }
     }
     for key in old.values().keys().filter(|key| !new.values().contains_key(*key)) {
@@ -85,7 +85,7 @@ fn edits(
 
 fn slots_edits(
     file: &File<'_>,
-    splice: &mut Splice<'_, '_>,
+    splice: &mut Splice<'_>,
     slots: NodeId,
     old: &SealedSecret,
     new: &SealedSecret,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use splice::{File, NodeId, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
 const FIELDS: [&str; 2] = ["labels", "annotations"];
 
@@ -55,7 +55,7 @@ impl Labels {
         &self,
         new: &Self,
         file: &File<'_>,
-        splice: &mut Splice<'_, '_>,
+        splice: &mut Splice<'_>,
         object: NodeId,
     ) -> Result<(), SpliceError> {
         let Some(metadata) = file.field(object, "metadata") else { return Ok(()) };
@@ -66,14 +66,16 @@ impl Labels {
             }
             let Some(node) = file.field(metadata, field) else {
                 let all = new.iter().map(|(key, text)| (*key, Value::Text((*text).to_owned())));
-                splice.insert(metadata, field, Value::mapping(all))?;
+                splice.insert(metadata, field, Value::mapping(all), At::End)?;
                 continue;
             };
             for (key, text) in &new {
                 match (file.field(node, key), old.get(key)) {
                     (Some(_), Some(before)) if before == text => {}
                     (Some(node), _) => splice.set(node, text)?,
-                    (None, _) => splice.insert(node, key, Value::Text((*text).to_owned()))?,
+                    (None, _) => {
+                        splice.insert(node, key, Value::Text((*text).to_owned()), At::End)?
+                    }
                 }
             }
             for key in old.keys().filter(|key| !new.contains_key(*key)) {

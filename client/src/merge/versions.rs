@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sealing::{DataKey, Kid, SealedSecret};
+use sealing::{DataKey, Kid, SealedSecret, SlotId};
 use splice::{File, Splice};
 
 use super::{
@@ -113,10 +113,20 @@ impl Versions {
     }
 }
 
+/// The lines of a document in whatever order they stand. Quotes around the key of a value follow those of its neighbours, and are left out.
 fn sorted(text: &str) -> Vec<String> {
-    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    let bare = |line: &str| match line.split_once(": ") {
+        Some((_, value)) if is_value(value) => line.replace(['"', '\''], ""),
+        _ => line.to_owned(),
+    };
+    let mut lines: Vec<_> = text.lines().map(bare).collect();
     lines.sort_unstable();
     lines
+}
+
+fn is_value(text: &str) -> bool {
+    let text = text.trim_matches(['"', '\'']);
+    text.split_once('.').is_some_and(|(slot, _)| SlotId::parse(slot).is_some())
 }
 
 impl Version {
@@ -176,8 +186,8 @@ impl Version {
             let Some(found) = objects.get(object.position) else { return Ok(()) };
             object.labels.edits(labels, &file, &mut splice, found.node)
         });
-        edited.and_then(|()| splice.finish()).map_err(|error| {
-            manifest.failure(error.place(), "cannot be labelled", error.to_string(), "")
+        edited.and_then(|()| splice.finish()).map(String::into_bytes).map_err(|error| {
+            manifest.failure(error.place, "cannot be labelled", error.to_string(), "")
         })
     }
 
@@ -193,7 +203,7 @@ impl Version {
     /// The document of an object in `text`, which is this version changed.
     fn document(&self, name: &str, text: &[u8]) -> Option<String> {
         let file = splice::parse(text).ok()?;
-        let span = file.documents().get(self.number(name)?)?.span();
+        let span = file.documents().get(self.number(name)?)?.content();
         String::from_utf8(text.get(span)?.to_vec()).ok()
     }
 
@@ -219,7 +229,7 @@ impl Version {
             };
             splice.replace_document(number, &text).map_err(|error| failed(&error))?;
         }
-        splice.finish().map_err(|error| failed(&error))
+        splice.finish().map(String::into_bytes).map_err(|error| failed(&error))
     }
 
     /// The sealed Secrets, by namespace and name.

@@ -117,7 +117,7 @@ fn what_is_refused_is_told_with_its_place_and_without_its_value() {
             "7:55",
             "take the annotation out",
         ),
-        (format!("{head}stringData: {{k: verysecretvalue\n"), "5:1", "cannot be read as YAML"),
+        (format!("{head}stringData: {{k: verysecretvalue\n"), "4:13", "cannot be read as YAML"),
     ] {
         repo.write("bad.yaml", &text);
         let said = repo.refused(1, &["seal", "-i", "bad.yaml"]);

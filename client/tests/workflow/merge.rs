@@ -115,7 +115,8 @@ fn both_sides_add_values_in_any_order() {
     sandbox.branch("theirs", |s| {
         ["y", "a", "o"].map(|key| s.set("db.yaml", key, "theirs")).into_iter().collect()
     });
-    assert!(merge(&sandbox).0);
+    let (done, said) = merge(&sandbox);
+    assert!(done, "{said}");
     assert_eq!(sandbox.opened("db.yaml").len(), 7);
 }
 

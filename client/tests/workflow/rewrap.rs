@@ -36,7 +36,7 @@ fn parse(text: &str) -> Value {
                 wraps.push(json!({"kid": kid, "ct": ct}));
             }
             _ if rest.starts_with('s') && rest.as_bytes().get(9) == Some(&b'.') => {
-                values[key.trim_start()] = rest.into();
+                values[key.trim_start().trim_matches('"')] = rest.into();
             }
             _ => {}
         }
