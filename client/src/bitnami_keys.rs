@@ -95,7 +95,7 @@ fn read_file(path: &Path, keys: &mut Vec<PrivateKey>) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let manifest = Manifest::of(&shown, text.as_bytes().to_vec());
+    let manifest = Manifest::of(shown.clone(), text.as_bytes().to_vec())?;
     let file = manifest.parse()?;
     for found in manifest::objects(&file) {
         if is_key(&file, found.node) {

@@ -47,10 +47,10 @@ Each `set` adds a slot of 1.6 KB for each recipient; from eight on it says so.";
 pub(crate) struct Which {
     /// The file that the sealed Secret is in
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Which of several sealed Secrets in the file: its name, or NAMESPACE/NAME
     #[arg(long, value_name = "NAME")]
-    object: Option<String>,
+    pub(crate) object: Option<String>,
 }
 
 #[derive(Args)]
@@ -198,7 +198,7 @@ impl Which {
         let (found, old) = self.find(&manifest, &file)?;
         let mut new = old.clone();
         change(&mut new, &repository)?;
-        let change = Change { found, old, new };
+        let change = Change { found, old, new, order: Vec::new() };
         let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
         if manifest.shown == "-" {
             output::result(&text)?;

@@ -13,9 +13,9 @@ use clap_complete::Shell;
 
 use crate::{
     admin::{self, Connection},
-    audit, change, escrow,
+    audit, change, diff, edit, escrow,
     failure::Failure,
-    hold, hook, keys, ledger, lint, migrate,
+    hold, hook, keys, ledger, lint, merge, migrate,
     output::{self, Format},
     probe::{self, Seed, check},
     recover, replicas, reseal, roots, rotate, seal, sealing_keys,
@@ -99,6 +99,17 @@ enum Do {
     /// Look at what is staged before each commit
     #[command(subcommand, after_help = hook::EXAMPLES)]
     Hook(hook::Hook),
+    /// Open a sealed Secret in your editor, and seal anew what you changed
+    ///
+    /// The editor gets a Secret in clear text, in memory and never on disk. Values that your keys do not open stand there as "<sealed: unchanged>".
+    #[command(after_help = edit::EXAMPLES)]
+    Edit(edit::Edit),
+    /// Print a file with what is sealed in it made short, for `git diff`: which value changed, and for whom it is
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::Diff),
+    /// Merge three versions of a file, sealed values key by key, for `git merge`
+    #[command(after_help = merge::EXAMPLES)]
+    Merge(merge::Merge),
     /// Make, publish, take in and list the keys that Secrets are sealed for
     #[command(subcommand, after_help = sealing_keys::EXAMPLES)]
     SealingKeys(sealing_keys::Keys),
@@ -187,6 +198,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Do::Migrate(migrate) => migrate.run(),
         Do::Lint(lint) => lint.run(),
         Do::Hook(hook) => hook.run(),
+        Do::Edit(edit) => edit.run(),
+        Do::Diff(diff) => diff.run(),
+        Do::Merge(merge) => merge.run(),
         Do::SealingKeys(keys) => keys.run(),
         Do::Escrow(escrow) => escrow.run(),
         Do::Probe(arguments) => probe(&arguments),

@@ -26,6 +26,11 @@ impl Failure {
         Self { code: 2, ..self }
     }
 
+    /// The same with something else to do next.
+    pub(crate) fn with_next(self, next: impl Into<String>) -> Self {
+        Self { next: next.into(), ..self }
+    }
+
     /// The same where nobody answered, so that a script may try again.
     pub(crate) fn unreachable(self) -> Self {
         Self { code: 3, ..self }

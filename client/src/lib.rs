@@ -6,6 +6,8 @@
 //! ```text
 //! cli        the whole command line
 //!   seal, unseal, change, reseal, recover            Secrets in git: sealed, opened, changed
+//!   edit                                             one of them in the user's editor, in memory
+//!   diff, merge, driver                              what git shows of them, and how it merges them
 //!   sealing_keys, escrow                             whom they are for
 //!   migrate, bitnami_secret, bitnami_keys            from Bitnami's format, and to it
 //!   lint, hook, git                                  what must not be committed
@@ -25,6 +27,9 @@ mod bitnami_keys;
 mod bitnami_secret;
 mod change;
 pub mod cli;
+mod diff;
+mod driver;
+mod edit;
 mod escrow;
 mod failure;
 mod git;
@@ -36,6 +41,7 @@ mod keys;
 mod ledger;
 mod lint;
 mod manifest;
+mod merge;
 mod migrate;
 mod output;
 mod parallel;

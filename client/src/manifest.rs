@@ -3,6 +3,7 @@
 //! Invariant: what is written was made from what is on disk at that moment, byte for byte; else nothing is written.
 
 mod json;
+mod template;
 mod write;
 
 use std::{
@@ -67,9 +68,9 @@ impl Manifest {
         Self { shown, path: Some(real), mode, text }.not_too_long()
     }
 
-    /// What was read elsewhere, and is never written.
-    pub(crate) fn of(shown: &str, text: Vec<u8>) -> Self {
-        Self { shown: shown.to_owned(), path: None, mode: 0, text }
+    /// A text that was read elsewhere, and is not to be replaced.
+    pub(crate) fn of(shown: String, text: Vec<u8>) -> Result<Self, Failure> {
+        Self { shown, path: None, mode: 0, text }.not_too_long()
     }
 
     /// The file itself, where links lead, and its permission bits; `None` for stdin.

@@ -155,6 +155,12 @@ pub(crate) fn failure(failure: &Failure) {
     );
 }
 
+/// Asks a person something; the answer is read by whoever knows what else can happen meanwhile.
+pub(crate) fn ask(question: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
+}
+
 /// Says what was done, and what to do next, beside the result.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

@@ -166,7 +166,7 @@ impl Reseal {
                     next,
                 )
             })?;
-            changes.push(Change { found, old, new });
+            changes.push(Change { found, old, new, order: Vec::new() });
         }
         if !changes.is_empty() {
             manifest.replace(&manifest::changed(&manifest, &file, &changes)?)?;

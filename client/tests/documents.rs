@@ -3,8 +3,11 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 26] = [
     "migrate",
+    "edit",
+    "diff",
+    "merge",
     "lint",
     "hook",
     "seal",

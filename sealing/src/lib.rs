@@ -22,7 +22,9 @@ mod change;
 mod context;
 mod data_key;
 mod escrow;
+mod fingerprint;
 mod hazmat;
+mod merge;
 mod object;
 mod open;
 mod parse;
@@ -39,6 +41,8 @@ pub use crate::{
     context::{Place, Scope},
     data_key::DataKey,
     escrow::{EscrowError, escrow_text, parse_escrow_text},
+    fingerprint::Fingerprint,
+    merge::{Conflict, MergeError, Merged},
     object::{Binding, SealedSecret},
     open::{OpenError, Opened},
     parse::{At, ParseError, Refused},

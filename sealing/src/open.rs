@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     DataKey, KeyRing, Kid, Place, Plaintext, SealedSecret, Slot, SlotId, TemplateError, slot::Dek,
@@ -45,6 +45,19 @@ impl SealedSecret {
             out.insert(key.clone(), value.open(dek, key).ok_or(OpenError::Closed)?);
         }
         Ok(out)
+    }
+
+    /// The values that these keys open, for whoever edits an object and holds keys for a part of it. A value is left out where its slot
+    /// names none of these keys, and for no other cause: what names one and does not open closes all, as in [`Self::open`].
+    ///
+    /// # Errors
+    /// [`OpenError`], never [`OpenError::NoKey`].
+    pub fn open_available(&self, keys: &KeyRing) -> Result<Opened, OpenError> {
+        let mut part = self.clone();
+        let named: BTreeSet<SlotId> =
+            self.used_slots().filter(|slot| find(slot, keys).is_ok()).map(Slot::id).collect();
+        part.values.retain(|_, value| named.contains(&value.slot));
+        part.open(keys)
     }
 
     /// The whole Secret's data: the values, and what the template makes of them.

@@ -12,6 +12,7 @@ mod change;
 mod circle;
 mod cost;
 mod escrow;
+mod merge;
 mod pins;
 mod place;
 mod properties;

@@ -1,10 +1,10 @@
 //! A sealed Secret as it is written: whole where it is new, else only where it changed.
 
-use sealing::{API_VERSION, Binding, KIND, SUITE, SealedSecret, Slot, Template, Wrap};
+use sealing::{API_VERSION, Binding, DataKey, KIND, SUITE, SealedSecret, Slot, Wrap};
 use serde_json::Value as Json;
 use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
-use super::{Found, Manifest};
+use super::{Found, Manifest, template};
 use crate::{failure::Failure, unseal::Form};
 
 /// A new object.
@@ -13,7 +13,7 @@ pub(crate) fn document(object: &SealedSecret) -> Value {
     metadata.extend(object.namespace().map(|namespace| ("namespace", text(namespace))));
     let mut spec =
         vec![("suite", Value::Integer(SUITE.into())), ("binding", binding(object.binding()))];
-    spec.extend(template(object.template()).map(|template| ("template", template)));
+    spec.extend(template::whole(object.template()).map(|template| ("template", template)));
     spec.push(("slots", Value::sequence(object.slots().iter().map(slot))));
     spec.push((
         "values",
@@ -32,6 +32,8 @@ pub(crate) struct Change {
     pub(crate) found: Found,
     pub(crate) old: SealedSecret,
     pub(crate) new: SealedSecret,
+    /// In which order values are added; those that are not in it come last, by name.
+    pub(crate) order: Vec<DataKey>,
 }
 
 /// The text of the file with these changes made, and nothing else touched.
@@ -41,9 +43,7 @@ pub(crate) fn changed(
     changes: &[Change],
 ) -> Result<Vec<u8>, Failure> {
     let mut splice = Splice::new(file);
-    let done = changes
-        .iter()
-        .try_for_each(|Change { found, old, new }| edits(file, &mut splice, found.node, old, new));
+    let done = changes.iter().try_for_each(|change| edits(file, &mut splice, change));
     done.and_then(|()| splice.finish()).map(String::into_bytes).map_err(|error| {
         manifest.failure(
             error.place,
@@ -57,27 +57,20 @@ pub(crate) fn changed(
 fn edits(
     file: &File<'_>,
     splice: &mut Splice<'_>,
-    root: NodeId,
-    old: &SealedSecret,
-    new: &SealedSecret,
+    Change { found, old, new, order }: &Change,
 ) -> Result<(), SpliceError> {
-    let Some(spec) = file.field(root, "spec") else { return Ok(()) };
+    let Some(spec) = file.field(found.node, "spec") else { return Ok(()) };
     if let Some(node) = file.field(spec, "binding").filter(|_| old.binding() != new.binding()) {
         splice.replace(node, binding(new.binding()))?;
     }
-    if old.template() != new.template() {
-        match (file.field(spec, "template"), template(new.template())) {
-            (Some(node), Some(value)) => splice.replace(node, value)?,
-            (Some(_), None) => splice.remove(spec, "template")?,
-            (None, Some(value)) => splice.insert(spec, "template", value, At::After("binding"))?,
-            (None, None) => {}
-        }
-    }
+    template::edits(file, splice, spec, old.template(), new.template())?;
     if let Some(slots) = file.field(spec, "slots") {
         slots_edits(file, splice, slots, old, new)?;
     }
     let Some(values) = file.field(spec, "values") else { return Ok(()) };
-    for (key, value) in new.values() {
+    let ordered = order.iter().filter_map(|key| new.values().get_key_value(key));
+    let others = new.values().iter().filter(|(key, _)| !order.contains(key));
+    for (key, value) in ordered.chain(others) {
         match (file.field(values, key.as_str()), old.values().get(key)) {
             (Some(_), Some(before)) if before == value => {}
             (Some(node), _) => splice.set(node, &value.encode())?,
@@ -105,8 +98,15 @@ fn slots_edits(
         let wraps = file.items(slots).nth(i).and_then(|node| file.field(node, "wraps"));
         let Some(wraps) = wraps else { continue };
         for (j, wrap) in before.wraps().iter().enumerate() {
-            if after.wraps().iter().all(|other| other.kid() != wrap.kid()) {
-                splice.remove_item(wraps, j)?;
+            match after.wraps().iter().find(|other| other.kid() == wrap.kid()) {
+                None => splice.remove_item(wraps, j)?,
+                Some(same) if same.bytes() == wrap.bytes() => {}
+                Some(other) => {
+                    let ct = file.items(wraps).nth(j).and_then(|node| file.field(node, "ct"));
+                    if let Some(ct) = ct {
+                        splice.set(ct, &data_encoding::BASE64.encode(other.bytes()))?;
+                    }
+                }
             }
         }
         for wrap in after
@@ -133,32 +133,6 @@ pub(crate) fn binding(binding: &Binding) -> Value {
         out.extend(recorded.as_deref().map(|recorded| (field, text(recorded))));
     }
     mapping(out).flow()
-}
-
-/// `None` where there is nothing to write.
-fn template(template: &Template) -> Option<Value> {
-    let mut out = Vec::new();
-    out.extend(template.secret_type.as_deref().map(|name| ("type", text(name))));
-    out.extend(template.immutable.map(|immutable| ("immutable", Value::Bool(immutable))));
-    let mut metadata = Vec::new();
-    for (field, entries) in [("labels", &template.labels), ("annotations", &template.annotations)] {
-        if !entries.is_empty() {
-            metadata.push((
-                field,
-                mapping(entries.iter().map(|(key, value)| (key.as_str(), text(value)))),
-            ));
-        }
-    }
-    if !metadata.is_empty() {
-        out.push(("metadata", mapping(metadata)));
-    }
-    if !template.data.is_empty() {
-        out.push((
-            "data",
-            mapping(template.data.iter().map(|(key, value)| (key.as_str(), text(value)))),
-        ));
-    }
-    (!out.is_empty()).then(|| mapping(out))
 }
 
 pub(crate) fn slot(slot: &Slot) -> Value {

@@ -214,7 +214,7 @@ fn verify(
     objects: &[Object],
     ring: Option<&KeyRing>,
 ) -> Result<(), Failure> {
-    let new = Manifest::of(&manifest.shown, new.to_vec());
+    let new = Manifest::of(manifest.shown.clone(), new.to_vec())?;
     let file = new.parse()?;
     let all = manifest::objects(&file);
     for Object { number, ours, opened, .. } in objects {

@@ -43,7 +43,7 @@ impl<'a> Existing<'a> {
         let (Some(manifest), Some(document)) = (self.manifest, found.document) else {
             return Ok(None);
         };
-        let change = Change { found, old: old.clone(), new: new.clone() };
+        let change = Change { found, old: old.clone(), new: new.clone(), order: Vec::new() };
         let text = manifest::changed(manifest, &manifest.parse()?, &[change])?;
         let span = splice::parse(&text)
             .ok()
