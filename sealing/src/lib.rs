@@ -23,6 +23,8 @@ mod context;
 mod data_key;
 mod escrow;
 mod hazmat;
+#[cfg(test)]
+mod known_answers;
 mod object;
 mod open;
 mod parse;
@@ -33,6 +35,9 @@ mod recipient;
 mod slot;
 mod template;
 mod value;
+#[cfg(test)]
+#[path = "../../envelope/tests/support/vector_file.rs"]
+mod vector_file;
 
 pub use crate::{
     change::SealError,
