@@ -24,6 +24,8 @@ mod data_key;
 mod escrow;
 mod fingerprint;
 mod hazmat;
+#[cfg(test)]
+mod known_answers;
 mod merge;
 mod object;
 mod open;
@@ -35,6 +37,9 @@ mod recipient;
 mod slot;
 mod template;
 mod value;
+#[cfg(test)]
+#[path = "../../envelope/tests/support/vector_file.rs"]
+mod vector_file;
 
 pub use crate::{
     change::SealError,

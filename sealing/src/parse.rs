@@ -59,7 +59,13 @@ impl fmt::Display for At {
                 Step::Item(index) => write!(f, "[{index}]")?,
                 Step::Field(name) => {
                     let dot = if i == 0 { "" } else { "." };
-                    write!(f, "{dot}{}", name.escape_debug())?;
+                    // The longest data key whole; of what is no name at all, enough to find it.
+                    let shown = name
+                        .char_indices()
+                        .nth(DataKey::MAX)
+                        .map_or(&**name, |(at, _)| name.split_at(at).0);
+                    let cut = if shown.len() < name.len() { "…" } else { "" };
+                    write!(f, "{dot}{}{cut}", shown.escape_debug())?;
                 }
             }
         }
@@ -217,7 +223,7 @@ fn binding(node: &Node<'_>) -> Result<Binding, ParseError> {
     let scope =
         Scope::parse(scope_node.text()?).ok_or_else(|| scope_node.refused(Refused::Scope))?;
     let text =
-        |field| fields.optional(field).map(|node| node.text().map(str::to_owned)).transpose();
+        |field| fields.optional(field).map(|node| node.short().map(str::to_owned)).transpose();
     Ok(Binding {
         scope,
         namespace: text("namespace")?,
@@ -347,13 +353,16 @@ impl<'a> Node<'a> {
         self.json.as_str().ok_or_else(|| self.refused(Refused::Text))
     }
 
+    /// Text that is no longer than a part of a place.
+    fn short(&self) -> Result<&'a str, ParseError> {
+        let text = self.text()?;
+        if text.len() > MAX_NAME { Err(self.refused(Refused::TooLong)) } else { Ok(text) }
+    }
+
     /// Text that may be part of a place.
     fn name(&self) -> Result<&'a str, ParseError> {
-        match self.text()? {
-            "" => Err(self.refused(Refused::Empty)),
-            text if text.len() > MAX_NAME => Err(self.refused(Refused::TooLong)),
-            text => Ok(text),
-        }
+        let text = self.short()?;
+        if text.is_empty() { Err(self.refused(Refused::Empty)) } else { Ok(text) }
     }
 
     /// Exactly N bytes, written in base64.

@@ -52,7 +52,7 @@ impl Commit {
     /// Length in bytes.
     pub const LEN: usize = 32;
 
-    fn derive(dek: &KeyMaterial, context: &[u8]) -> Self {
+    pub(crate) fn derive(dek: &KeyMaterial, context: &[u8]) -> Self {
         Self(hazmat::derive(dek.expose_secret(), &[b"commit", context]))
     }
 

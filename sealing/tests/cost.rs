@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use envelope::SystemRandom;
-use sealing::{DataKey, Plaintext, Refused, Scope, SealError, SealedSecret, Template};
+use sealing::{At, DataKey, Plaintext, Refused, Scope, SealError, SealedSecret, Template};
 use serde_json::json;
 
 use crate::support::{keys, recipients, ring, sealed, written};
@@ -73,4 +73,22 @@ fn rendering_many_texts_does_not_go_through_all_values_for_each() {
     let (rendered, with_texts) = timed(&|| object.open_rendered(&ring).unwrap().len());
     assert_eq!((opened, rendered), (4_000, 24_000));
     assert!(with_texts < 20 * alone, "{with_texts:?}, and {alone:?} without texts");
+}
+
+/// A message ends in a status of the cluster, which has a limit of its own: a name of a megabyte is not in it.
+#[test]
+fn message_is_short_however_long_a_name_is() {
+    let object = written(&sealed(Scope::Strict, &[("k", b"value")], &recipients(&keys(1))));
+    let value = object["spec"]["values"]["k"].clone();
+    for (parent, value, why) in
+        [("/spec", json!(1), Refused::UnknownField), ("/spec/values", value, Refused::DataKey)]
+    {
+        let mut object = object.clone();
+        object.pointer_mut(parent).unwrap()["\n".repeat(1_000_000)] = value;
+        let error = SealedSecret::parse(&object).unwrap_err();
+        assert_eq!(error.refused, why);
+        assert!(error.to_string().len() < 1_000, "{parent}");
+    }
+    let longest = "k".repeat(253);
+    assert_eq!(At::default().field(&longest).to_string(), longest);
 }

@@ -19,3 +19,6 @@ mod properties;
 mod refused;
 mod support;
 mod template;
+#[path = "../../envelope/tests/support/vector_file.rs"]
+mod vector_file;
+mod vectors;

@@ -11,11 +11,11 @@ use anyhow::{Context as _, Result, ensure};
 use data_encoding::{BASE64, HEXLOWER};
 use envelope::{KeyMaterial, SystemRandom};
 use sealing::{
-    ClusterIdentity, DataKey, KeyRing, KeyState, PinnedKey, Plaintext, Recipient, Scope,
+    ClusterIdentity, DataKey, KeyRing, KeyState, PinError, PinnedKey, Plaintext, Recipient, Scope,
     SealedSecret, SealingKey, SealingKeys, escrow_text, parse_escrow_text,
 };
 use serde_json::{Value, json};
-use testbed::python;
+use testbed::{folder::Folder, process::complete, python};
 
 /// Asks the second implementation.
 fn ask(command: &str, question: &Value) -> Result<Value> {
@@ -53,7 +53,7 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// An object of ours as it is written, through the program.
+/// An object of ours as it is written.
 fn written(object: &SealedSecret) -> Value {
     let slots: Vec<_> = object
         .slots()
@@ -84,6 +84,21 @@ fn written(object: &SealedSecret) -> Value {
 }
 
 #[test]
+fn committed_vectors_are_what_it_writes() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("independent");
+    let out = Folder::make()?;
+    let mut write = Command::new(python::with_packages(&folder.join("requirements.txt"))?);
+    write.arg("-B").arg(folder.join("strongroom_sealing.py"));
+    complete(write.arg("vectors").arg(out.path()))?;
+    // These come from outside.
+    let mut diff = Command::new("diff");
+    diff.args(["-r", "--exclude=hpke", "--exclude=x-wing"]);
+    complete(diff.arg(folder.join("../../sealing/vectors")).arg(out.path()))
+        .context("sealing/vectors differs from what the second implementation writes")?;
+    Ok(())
+}
+
+#[test]
 fn it_opens_what_ours_seals() -> Result<()> {
     let all = keys(3)?;
     for scope in [Scope::Strict, Scope::Namespace, Scope::Cluster] {
@@ -111,7 +126,7 @@ fn it_opens_what_ours_seals() -> Result<()> {
         let stranger = HEXLOWER.encode(keys(1)?.first().context("a key")?.seed().expose_secret());
         assert_eq!(
             ask("open", &json!({"object": object, "seeds": [stranger]}))?,
-            json!({"refused": "no key"})
+            json!({"refused": "no-key"})
         );
     }
     Ok(())
@@ -180,6 +195,24 @@ fn both_agree_on_signed_lists() -> Result<()> {
     SealingKeys::parse(&object)?;
     object["serial"] = json!(8);
     assert_eq!(ask("keys", &object)?, json!({"refused": "signature"}));
+    Ok(())
+}
+
+#[test]
+fn ours_takes_the_list_that_it_signs() -> Result<()> {
+    let seed = KeyMaterial::make(&SystemRandom)?;
+    let all = keys(2)?;
+    let pinned = |key: &SealingKey, state: &str| json!({"publicKey": BASE64.encode(key.recipient().bytes()), "state": state, "since": "2026-11-28T10:00:00Z"});
+    let question = json!({
+        "seed": HEXLOWER.encode(seed.expose_secret()), "cluster": "prod", "serial": 7,
+        "keys": [pinned(&all[0], "retired"), pinned(&all[1], "active")],
+    });
+    let mut object = ask("sign", &question)?;
+    let list = SealingKeys::parse(&object)?;
+    assert_eq!(list.identity, ClusterIdentity::from_seed(seed).public());
+    assert_eq!(list.active().context("an active key")?.recipient.kid(), all[1].kid());
+    object["keys"][0]["state"] = json!("retiring");
+    assert_eq!(SealingKeys::parse(&object).err(), Some(PinError::Signature));
     Ok(())
 }
 

