@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    num::NonZero,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
 };
 
 use super::{
@@ -17,7 +14,7 @@ use super::{
     rule,
     subject::{Subject, Tree, is_looked_at},
 };
-use crate::{failure::Failure, git, repository::FOLDER, walk};
+use crate::{failure::Failure, git, parallel, repository::FOLDER, walk};
 
 /// Looks at all files in or below `paths`; below the current folder, where there are none.
 pub(crate) fn look(paths: &[PathBuf]) -> Result<Looked, Failure> {
@@ -29,7 +26,7 @@ pub(crate) fn look(paths: &[PathBuf]) -> Result<Looked, Failure> {
     files.retain(|path| !git::is_below(path, FOLDER));
     let pinned = Pinned::read(&files)?;
     let mut found = pinned.pins.refused();
-    for of_file in each(&files, |path| file(path, &pinned)) {
+    for of_file in parallel::map(&files, "looking", |path| file(path, &pinned)) {
         found.extend(of_file?);
     }
     Ok(Looked { found, files: files.len() })
@@ -136,29 +133,4 @@ impl Pinned {
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// `work` for each, on all cores, in order.
-fn each<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(all.len().div_ceil(64));
-    let next = AtomicUsize::new(0);
-    let run = || {
-        let mut out = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = all.get(at) else { return out };
-            out.push((at, work(item)));
-        }
-    };
-    let mut out = thread::scope(|scope| {
-        let others: Vec<_> = (1..cores).map(|_| scope.spawn(run)).collect();
-        let mut out = run();
-        for other in others {
-            // What a thread found is never lost in silence: its panic is ours.
-            out.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        out
-    });
-    out.sort_by_key(|(at, _)| *at);
-    out.into_iter().map(|(_, result)| result).collect()
 }
