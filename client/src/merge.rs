@@ -161,7 +161,7 @@ fn sealed(versions: &Versions, texts: &Texts, shown: &str) -> Result<Done, Failu
     // What both sides say may stand in another order on each, and then git sees more conflicts than there are, or repeats a line.
     let other = versions.texts_in_our_layout(&plan).and_then(prove);
     match (&done, &other) {
-        (Ok(done), Ok(other)) if other.conflicts >= done.conflicts => {}
+        (Ok(done), Ok(other)) if other.conflicts > done.conflicts => {}
         (Ok(_), Err(_)) => {}
         _ => return other,
     }

@@ -2,9 +2,9 @@
 
 use sealing::{API_VERSION, Binding, DataKey, KIND, SUITE, SealedSecret, Slot, Wrap};
 use serde_json::Value as Json;
-use splice::{At, File, NodeId, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Refusal, Splice, SpliceError, Value};
 
-use super::{Found, Manifest, template};
+use super::{Found, Manifest, objects, template};
 use crate::{failure::Failure, unseal::Form};
 
 /// A new object.
@@ -42,9 +42,12 @@ pub(crate) fn changed(
     file: &File<'_>,
     changes: &[Change],
 ) -> Result<Vec<u8>, Failure> {
-    let mut splice = Splice::new(file);
-    let done = changes.iter().try_for_each(|change| edits(file, &mut splice, change));
-    done.and_then(|()| splice.finish()).map(String::into_bytes).map_err(|error| {
+    let done = match at_once(file, changes) {
+        // A last wrap that goes and a slot that comes behind it touch: one after the other.
+        Err(error) if error.refusal == Refusal::Overlap => one_by_one(file, changes),
+        done => done,
+    };
+    done.map(String::into_bytes).map_err(|error| {
         manifest.failure(
             error.place,
             "cannot be changed without touching more than it should",
@@ -54,6 +57,33 @@ pub(crate) fn changed(
     })
 }
 
+fn at_once(file: &File<'_>, changes: &[Change]) -> Result<String, SpliceError> {
+    let mut splice = Splice::new(file);
+    for change in changes {
+        edits(file, &mut splice, change)?;
+        new_slots(file, &mut splice, change.found.node, change)?;
+    }
+    splice.finish()
+}
+
+fn one_by_one(file: &File<'_>, changes: &[Change]) -> Result<String, SpliceError> {
+    let mut splice = Splice::new(file);
+    changes.iter().try_for_each(|change| edits(file, &mut splice, change))?;
+    let text = splice.finish()?;
+    let unproven = |place| SpliceError { place, refusal: Refusal::Unproven };
+    let again = splice::parse(text.as_bytes()).map_err(|error| unproven(error.place))?;
+    let (before, now) = (objects(file), objects(&again));
+    let mut splice = Splice::new(&again);
+    for change in changes {
+        // Nothing that is an object came or went.
+        let same = before.iter().zip(&now).find(|(found, _)| found.node == change.found.node);
+        let (_, found) = same.ok_or_else(|| unproven(file.node(change.found.node).place()))?;
+        new_slots(&again, &mut splice, found.node, change)?;
+    }
+    splice.finish()
+}
+
+/// All that is changed, but for slots that are added.
 fn edits(
     file: &File<'_>,
     splice: &mut Splice<'_>,
@@ -117,12 +147,19 @@ fn slots_edits(
             splice.push(wraps, wrap_value(wrap))?;
         }
     }
-    for added in
-        new.slots().iter().filter(|slot| old.slots().iter().all(|other| other.id() != slot.id()))
-    {
-        splice.push(slots, slot(added))?;
-    }
     Ok(())
+}
+
+fn new_slots(
+    file: &File<'_>,
+    splice: &mut Splice<'_>,
+    object: NodeId,
+    Change { old, new, .. }: &Change,
+) -> Result<(), SpliceError> {
+    let slots = file.field(object, "spec").and_then(|spec| file.field(spec, "slots"));
+    let Some(slots) = slots else { return Ok(()) };
+    let is_new = |slot: &&Slot| old.slots().iter().all(|other| other.id() != slot.id());
+    new.slots().iter().filter(is_new).try_for_each(|added| splice.push(slots, slot(added)))
 }
 
 pub(crate) fn binding(binding: &Binding) -> Value {

@@ -304,6 +304,19 @@ fn a_new_value_on_one_side_and_other_recipients_on_the_other() {
 }
 
 #[test]
+fn a_recipient_taken_out_on_one_side_and_a_new_value_on_the_other() {
+    let sandbox = Sandbox::new(&["a", "b"]);
+    sandbox.rewrap("db.yaml", true);
+    sandbox.commit("for two");
+    sandbox.branch("ours", |s| s.rewrap("db.yaml", false));
+    sandbox.branch("theirs", |s| s.set("db.yaml", "b", "theirs"));
+    let (done, said) = merge(&sandbox);
+    assert!(done, "{said}");
+    assert_eq!(sandbox.opened("db.yaml")["b"], "theirs");
+    assert_eq!(sandbox.read("db.yaml").matches("kid: ").count(), 2);
+}
+
+#[test]
 fn both_sides_wrap_for_the_same_recipients() {
     let sandbox = Sandbox::new(&["a", "b"]);
     sandbox.branch("ours", |s| s.rewrap("db.yaml", true));
