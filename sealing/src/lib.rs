@@ -56,7 +56,7 @@ pub use crate::{
     quiet::QuietKey,
     recipient::{KeyRing, Kid, Recipient, RecipientError, SealingKey},
     slot::{Commit, Slot, SlotId, Wrap},
-    template::{Template, TemplateError},
+    template::{Template, TemplateError, TemplateErrorKind},
     value::Value,
 };
 

@@ -167,7 +167,10 @@ fn expression(text: &str) -> Result<(Part<'_>, usize), TemplateErrorKind> {
     let literal = text.trim_start_matches(is_blank);
     if let Some(behind) = literal.strip_prefix("\"{{\"") {
         let behind = behind.trim_start_matches(is_blank);
-        let rest = behind.strip_prefix("}}").ok_or(TemplateErrorKind::Expression)?;
+        let (between, rest) = behind.split_once("}}").ok_or(TemplateErrorKind::Open)?;
+        if !between.is_empty() {
+            return Err(TemplateErrorKind::Expression);
+        }
         return Ok((Part::Text("{{"), text.len() - rest.len()));
     }
     let (inside, rest) = text.split_once("}}").ok_or(TemplateErrorKind::Open)?;

@@ -3,7 +3,10 @@
 use sealing::{OpenError, Scope, SealedSecret};
 use serde_json::{Value as Json, json};
 
-use crate::support::{keys, recipients, ring, sealed, set, written};
+use crate::{
+    support::{keys, recipients, ring, sealed, set, written},
+    vector_file::VectorFile,
+};
 
 fn opens(object: &Json, keys: &[sealing::SealingKey]) -> Result<usize, OpenError> {
     SealedSecret::parse(object).unwrap().open(&ring(keys)).map(|opened| opened.len())
@@ -178,6 +181,33 @@ fn two_recipients_are_never_shown_two_plaintexts() {
         assert_eq!(opens(&mixed, &all[..1]), expect(opens_first));
         assert_eq!(opens(&mixed, &all[1..]), expect(opens_second));
     }
+}
+
+/// A wrap with any of the fourteen shares that force an all-zero secret does not open, and can be told without a key. That it would open,
+/// were it taken, is what `src/known_answers.rs` has.
+#[test]
+fn wrap_of_low_order_does_not_open_and_is_told_without_a_key() {
+    let all = keys(1);
+    let object = written(&sealed(Scope::Strict, &[("k", b"value")], &recipients(&all)));
+    let is_low_order =
+        |object: &Json| SealedSecret::parse(object).unwrap().slots()[0].wraps()[0].is_low_order();
+    assert!(!is_low_order(&object));
+    let mut shares = 0;
+    for mut vector in VectorFile::read_folder("public") {
+        if vector.text("expect") != "low-order" {
+            continue;
+        }
+        let public = vector.bytes("public");
+        let ct = object["spec"]["slots"][0]["wraps"][0]["ct"].as_str().unwrap();
+        let mut bytes = data_encoding::BASE64.decode(ct.as_bytes()).unwrap();
+        bytes[1088..1120].copy_from_slice(&public[1184..]);
+        let mut changed = object.clone();
+        changed["spec"]["slots"][0]["wraps"][0]["ct"] = json!(data_encoding::BASE64.encode(&bytes));
+        assert!(is_low_order(&changed));
+        assert_eq!(opens(&changed, &all), Err(OpenError::Closed));
+        shares += 1;
+    }
+    assert_eq!(shares, 14);
 }
 
 #[test]
