@@ -2,6 +2,7 @@
 
 mod fetch;
 mod folder;
+mod inventory;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,8 +36,9 @@ Examples:
       strongroom sealing-keys rotate --dir ~/prod-keys && strongroom sealing-keys fetch ~/prod-keys/prod.yaml
       strongroom reseal --all --key ~/prod-keys/sealing.keys
       strongroom sealing-keys retire k9d1c2f44a0b7e6d3 --dir ~/prod-keys
-  Whom does this repository seal for?
-      strongroom sealing-keys list";
+  Whom does this repository seal for? What does each of these keys open?
+      strongroom sealing-keys list
+      strongroom sealing-keys inventory";
 
 #[derive(Subcommand)]
 pub(crate) enum Keys {
@@ -71,6 +73,8 @@ pub(crate) enum Keys {
         #[command(flatten)]
         format: As,
     },
+    /// Count what is sealed for each key: what a key that is retired, or that leaked, still opens
+    Inventory(inventory::Inventory),
 }
 
 /// Where private keys lie.
@@ -106,6 +110,7 @@ impl Keys {
             }
             Self::Fetch(fetch) => fetch.run()?,
             Self::List { format } => list(format)?,
+            Self::Inventory(inventory) => inventory.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

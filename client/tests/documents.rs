@@ -32,7 +32,8 @@ const COMMANDS: [&str; 26] = [
     "man",
 ];
 /// Pages of commands below these.
-const INNER: [&str; 36] = [
+const INNER: [&str; 37] = [
+    "sealing-keys-inventory",
     "hook-install",
     "hook-uninstall",
     "sealing-keys-new",

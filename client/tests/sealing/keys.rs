@@ -128,6 +128,27 @@ fn lives_of_keys_go_one_way() {
 }
 
 #[test]
+fn inventory_counts_what_each_key_opens() {
+    let repo = Repo::new();
+    repo.new_cluster("dev");
+    for (file, clusters) in [("a.yaml", "--cluster=prod"), ("b.yaml", "--all-clusters")] {
+        repo.write(file, secret(file.trim_end_matches(".yaml"), &[("k", "value")]));
+        repo.ok(&["seal", "-i", file, clusters]);
+    }
+    repo.ok_with(&["set", "b.yaml", "l"], b"more");
+    let rows: serde_json::Value =
+        serde_json::from_str(&repo.ok(&["sealing-keys", "inventory", "--output", "json"])).unwrap();
+    let counts = |owner: &str| {
+        let row = rows.as_array().unwrap().iter().find(|row| row["owner"] == owner).unwrap();
+        (row["secrets"].as_u64().unwrap(), row["slots"].as_u64().unwrap())
+    };
+    assert_eq!((counts("prod (active)"), counts("dev (active)")), ((2, 3), (1, 2)));
+    // A key that nobody pinned is told too.
+    fs::remove_file(repo.path(".strongroom/clusters/dev.yaml")).unwrap();
+    assert!(repo.ok(&["sealing-keys", "inventory"]).contains("nobody's in .strongroom"));
+}
+
+#[test]
 fn key_file_that_others_may_read_is_refused_with_the_command_that_mends_it() {
     let repo = Repo::new();
     repo.write("db.yaml", secret("db", &[("k", "value")]));
