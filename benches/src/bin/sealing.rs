@@ -35,6 +35,7 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout().lock();
     let bench = Bench::make(&arguments.strongroom)?;
     writeln!(out, "{}", bench.one_secret(arguments.rounds)?)?;
+    writeln!(out, "{}", bench.one_changed()?)?;
     writeln!(out, "{}", bench.many(arguments.secrets)?)?;
     writeln!(out, "{}", bench.lint(arguments.manifests)?)?;
     Ok(())
@@ -157,6 +158,72 @@ impl Bench {
         Ok(out)
     }
 
+    /// One of five values changed, by each program's own way to change one: lines that are not as before, and the bytes in them.
+    fn one_changed(&self) -> Result<String> {
+        let repository = self.repository();
+        fs::write(repository.join("only.yaml"), only_value())?;
+        let mut out = String::from(
+            "one of five values changed\n| program | lines | bytes |\n|---|---:|---:|\n",
+        );
+        let others = self.others()?;
+        for contender in
+            std::iter::once("strongroom seal").chain(others.iter().map(|other| other.name))
+        {
+            let file = repository.join("changed.yaml");
+            let seal = match others.iter().find(|other| other.name == contender) {
+                Some(other) => self.output(&other.program, &other.arguments)?,
+                None => {
+                    self.output(&self.strongroom.display().to_string(), &words("seal one.yaml"))?
+                }
+            };
+            fs::write(&file, &seal)?;
+            let change = match (contender, others.iter().find(|other| other.name == contender)) {
+                ("strongroom seal", _) => self.output(
+                    &self.strongroom.display().to_string(),
+                    &words("set changed.yaml k0 --from-file only.yaml"),
+                ),
+                ("sops (age)", _) => {
+                    let key = self.folder.path().join("age.key");
+                    let output = Command::new("sops")
+                        .args([
+                            "--disable-version-check",
+                            "set",
+                            "changed.yaml",
+                            "[\"stringData\"][\"k0\"]",
+                            "\"another value\"",
+                        ])
+                        .current_dir(&repository)
+                        .env("SOPS_AGE_KEY_FILE", key)
+                        .output()?;
+                    ensure!(
+                        output.status.success(),
+                        "sops: {}",
+                        String::from_utf8_lossy(&output.stderr)
+                    );
+                    Ok(output.stdout)
+                }
+                ("kubeseal", Some(other)) => {
+                    let mut arguments: Vec<_> =
+                        other.arguments.iter().take_while(|word| *word != "-f").cloned().collect();
+                    arguments.extend(words("-f only.yaml --merge-into changed.yaml"));
+                    self.output("kubeseal", &arguments)
+                }
+                // age knows files, and no values.
+                (_, Some(other)) => self
+                    .output(&other.program, &other.arguments)
+                    .and_then(|again| Ok(fs::write(&file, &again).map(|()| again)?)),
+                _ => continue,
+            };
+            change?;
+            let (before, after) = (String::from_utf8(seal)?, fs::read_to_string(&file)?);
+            let old: std::collections::BTreeSet<_> = before.lines().collect();
+            let new: Vec<_> = after.lines().filter(|line| !old.contains(line)).collect();
+            let bytes: usize = new.iter().map(|line| line.len() + 1).sum();
+            out += &format!("| {contender} | {} | {bytes} |\n", new.len());
+        }
+        Ok(out)
+    }
+
     fn many(&self, secrets: usize) -> Result<String> {
         let files: Vec<_> = (0..secrets).map(|i| format!("d{}/s{i}.yaml", i / 50)).collect();
         for (i, file) in files.iter().enumerate() {
@@ -257,6 +324,11 @@ fn secret(name: &str, i: usize) -> String {
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: bench\nstringData:\n{values}"
     )
+}
+
+/// A Secret with the one value that changes.
+fn only_value() -> String {
+    "apiVersion: v1\nkind: Secret\nmetadata:\n  name: one\n  namespace: bench\nstringData:\n  k0: another value\n".to_owned()
 }
 
 fn deployment(i: usize) -> String {
