@@ -1,6 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{At, Binding, DataKey, Kid, Place, SealedSecret, Slot, SlotId, Template, Value, Wrap};
+use crate::{
+    At, Binding, DataKey, Kid, MAX_SLOTS, MAX_WRAPS, Place, SealedSecret, Slot, SlotId, Template,
+    Value, Wrap,
+};
 
 /// Three versions of an object made one, field by field and value by value. Nothing is opened for it: what only one side changed is as
 /// that side has it, and a value that is taken brings its slot.
@@ -20,7 +23,7 @@ pub struct Merged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// The value of a data key.
+    /// The value of a data key, or what one side seals and the other one writes into the template: a Secret has each key once.
     Value(DataKey),
     /// A field in clear text.
     Field(At),
@@ -38,6 +41,14 @@ pub enum MergeError {
     /// Two slots of one name: whose values would be lost?
     #[error("slot {0} is another one in another version")]
     SlotDiffers(SlotId),
+    /// Together they have more slots than an object may have.
+    #[error(
+        "together they have more than 64 slots; `strongroom compact` makes those of one version one"
+    )]
+    TooManySlots,
+    /// Together they have more recipients than a slot may have.
+    #[error("slot {0} would have more than 32 wraps")]
+    TooManyWraps(SlotId),
 }
 
 impl SealedSecret {
@@ -63,7 +74,7 @@ impl SealedSecret {
         let templates = conflicts.templates(base, ours, theirs);
         let values = conflicts.values(base, ours, theirs);
         let slots = slots(base, ours, theirs, &values)?;
-        let [base_, ours_, theirs_] =
+        let [mut base_, mut ours_, mut theirs_] =
             zip(bindings, templates, values, |binding, template, values| Self {
                 name: ours.name.clone(),
                 namespace: ours.namespace.clone(),
@@ -72,11 +83,31 @@ impl SealedSecret {
                 slots: slots.clone(),
                 values,
             });
+        for key in [&ours_, &theirs_].map(Self::keys_twice).concat() {
+            base_.take_as_in(base, &key);
+            ours_.take_as_in(Some(ours), &key);
+            theirs_.take_as_in(Some(theirs), &key);
+            conflicts.add(Conflict::Value(key));
+        }
         let versions = [Some(ours), Some(theirs), base];
         for merged in [&ours_, &theirs_] {
             conflicts.misplaced(merged, &versions);
         }
         Ok(Merged { base: base_, ours: ours_, theirs: theirs_, conflicts: conflicts.0 })
+    }
+
+    fn keys_twice(&self) -> Vec<DataKey> {
+        self.values.keys().filter(|key| self.template.data.contains_key(*key)).cloned().collect()
+    }
+
+    /// Leaves of a key what one version has of it.
+    fn take_as_in(&mut self, version: Option<&Self>, key: &DataKey) {
+        if version.is_none_or(|version| !version.values.contains_key(key)) {
+            self.values.remove(key);
+        }
+        if version.is_none_or(|version| !version.template.data.contains_key(key)) {
+            self.template.data.remove(key);
+        }
     }
 
     /// Whether another object says the same: the order of slots, wraps and values means nothing here.
@@ -236,10 +267,15 @@ impl Conflicts {
                 .iter()
                 .flatten()
                 .any(|version| version.values.get(key) == Some(value) && version.place() == place);
-            let conflict = Conflict::Elsewhere(key.clone());
-            if !fits && !self.0.contains(&conflict) {
-                self.0.push(conflict);
+            if !fits {
+                self.add(Conflict::Elsewhere(key.clone()));
             }
+        }
+    }
+
+    fn add(&mut self, conflict: Conflict) {
+        if !self.0.contains(&conflict) {
+            self.0.push(conflict);
         }
     }
 }
@@ -270,9 +306,13 @@ fn slots(
         if three.into_iter().flatten().any(|other| other.commit.0 != slot.commit.0) {
             return Err(MergeError::SlotDiffers(id));
         }
-        out.push(Slot { wraps: wraps(three), ..slot.clone() });
+        let wraps = wraps(three);
+        if wraps.len() > MAX_WRAPS {
+            return Err(MergeError::TooManyWraps(id));
+        }
+        out.push(Slot { wraps, ..slot.clone() });
     }
-    Ok(out)
+    if out.len() > MAX_SLOTS { Err(MergeError::TooManySlots) } else { Ok(out) }
 }
 
 fn wraps([base, ours, theirs]: Three<Option<&Slot>>) -> Vec<Wrap> {

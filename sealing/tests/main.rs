@@ -14,6 +14,7 @@ mod cost;
 mod escrow;
 mod grammar;
 mod merge;
+mod merge_limits;
 mod messages;
 mod pins;
 mod place;
