@@ -4,7 +4,7 @@ use envelope::{Random, RandomError};
 
 use crate::{
     DataKey, KeyRing, Kid, MAX_NAME, MAX_SLOTS, MAX_VALUE, MAX_WRAPS, OpenError, Plaintext,
-    Recipient, SealedSecret, Slot, SlotId, Value,
+    Recipient, SealedSecret, Slot, SlotId, Value, Wrap,
 };
 
 /// Why nothing was sealed. The object is as it was.
@@ -120,7 +120,7 @@ impl SealedSecret {
     }
 
     /// Gives every slot that is used exactly these recipients. No plaintext is formed; a wrap whose recipient stays keeps its bytes and its
-    /// place; slots that are not used stay as they are. All or nothing.
+    /// place, and must open where its key is among `keys`; slots that are not used stay as they are. All or nothing.
     ///
     /// # Errors
     /// [`SealError`].
@@ -137,6 +137,13 @@ impl SealedSecret {
         for slot in &mut slots {
             if let Some(dek) = deks.get(&slot.id) {
                 slot.wrap(dek, recipients, random)?;
+                // Somebody may have put a wrap there that does not open, for it to be the last one.
+                let shut = |wrap: &Wrap| {
+                    keys.find(wrap.kid).is_some_and(|key| slot.unwrap(wrap, key, &place).is_none())
+                };
+                if slot.wraps.iter().any(shut) {
+                    return Err(OpenError::Closed.into());
+                }
             }
         }
         self.slots = slots;

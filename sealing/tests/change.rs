@@ -183,3 +183,27 @@ fn unused_slots_stay_when_others_are_wrapped_anew() {
     object.rewrap(&ring(&all[..1]), &recipients(&all[1..]), &SystemRandom).unwrap();
     assert_eq!(written(&object)["spec"]["slots"][1], unused["spec"]["slots"][0]);
 }
+
+/// Whoever may write the file puts a wrap for the next key into it that does not open. Kept, it would be all that is left when the last
+/// key goes: who wraps anew and holds the next key as well can tell.
+#[test]
+fn wrap_that_stays_must_open_where_its_key_is_at_hand() {
+    let all = keys(2);
+    let honest = written(&sealed(Scope::Strict, &[("k", b"value")], &recipients(&all)));
+    let other = written(&sealed(Scope::Strict, &[("k", b"value")], &recipients(&all)));
+    let mut planted = honest.clone();
+    planted["spec"]["slots"][0]["wraps"][1] = other["spec"]["slots"][0]["wraps"][1].clone();
+    let mut object = SealedSecret::parse(&planted).unwrap();
+    let refused = object.rewrap(&ring(&all), &recipients(&all[1..]), &SystemRandom);
+    assert_eq!(refused, Err(SealError::Open(OpenError::Closed)));
+    assert_eq!(written(&object), planted);
+    // Taken out first, it is made anew.
+    object.rewrap(&ring(&all), &recipients(&all[..1]), &SystemRandom).unwrap();
+    object.rewrap(&ring(&all), &recipients(&all[1..]), &SystemRandom).unwrap();
+    assert_eq!(object.open(&ring(&all[1..])).unwrap().len(), 1);
+    // An honest one stays as it is.
+    let mut object = SealedSecret::parse(&honest).unwrap();
+    object.rewrap(&ring(&all), &recipients(&all[1..]), &SystemRandom).unwrap();
+    let wraps = &written(&object)["spec"]["slots"][0]["wraps"];
+    assert_eq!(wraps[0], honest["spec"]["slots"][0]["wraps"][1]);
+}
