@@ -53,7 +53,9 @@ impl Commit {
     pub const LEN: usize = 32;
 
     pub(crate) fn derive(dek: &KeyMaterial, context: &[u8]) -> Self {
-        Self(hazmat::derive(dek.expose_secret(), &[b"commit", context]))
+        let mut out = [0; Self::LEN];
+        hazmat::derive(dek.expose_secret(), &[b"commit", context], &mut out);
+        Self(out)
     }
 
     /// The bytes, public.

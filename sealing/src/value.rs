@@ -111,5 +111,8 @@ const fn padded_len(len: usize) -> usize {
 fn key_and_nonce(dek: &Dek, key: &DataKey, salt: &[u8; SALT]) -> Zeroizing<[u8; 44]> {
     let mut name = Vec::with_capacity(PREFIX + DataKey::MAX);
     prefixed(&mut name, key.as_str().as_bytes());
-    Zeroizing::new(hazmat::derive(dek.key.expose_secret(), &[b"value", &dek.context, &name, salt]))
+    let mut out = Zeroizing::new([0; 44]);
+    let info: [&[u8]; 4] = [b"value", &dek.context, &name, salt];
+    hazmat::derive(dek.key.expose_secret(), &info, out.as_mut_slice());
+    out
 }
