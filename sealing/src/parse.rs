@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     API_VERSION, Binding, Commit, DataKey, KIND, Kid, MAX_NAME, MAX_SLOTS, MAX_WRAPS, SUITE, Scope,
-    SealedSecret, Slot, SlotId, Template, TemplateError, Value, Wrap,
+    SealedSecret, Slot, SlotId, Template, Value, Wrap,
 };
 
 /// A place in an object: from its root, a field's name or an item's number at each step.
@@ -168,9 +168,6 @@ pub enum Refused {
     /// A key of both `values` and `template.data`.
     #[error("stands in spec.values too; a Secret has each key once")]
     KeyTwice,
-    /// A template that cannot be rendered.
-    #[error(transparent)]
-    Template(TemplateError),
 }
 
 impl SealedSecret {

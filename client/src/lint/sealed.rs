@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sealing::{Binding, KeyState, Kid, Refused, SealedSecret, Wrap};
+use sealing::{Binding, KeyState, Kid, SealedSecret, Wrap};
 use splice::{File, NodeId};
 
 use super::{
@@ -28,11 +28,8 @@ pub(crate) fn check(subject: &Subject<'_>, file: &File<'_>) -> Vec<Finding> {
 fn object(file: &File<'_>, root: NodeId, pins: Option<&Repository>) -> Vec<Finding> {
     let parsed = match manifest::json(file, root) {
         Ok(json) => SealedSecret::parse(&json).map_err(|error| {
-            let rule = match error.refused {
-                Refused::Template(_) => &rule::RENDER,
-                _ => &rule::MALFORMED,
-            };
-            Finding::new(rule, manifest::find(file, root, &error.at), error.to_string())
+            let place = manifest::find(file, root, &error.at);
+            Finding::new(&rule::MALFORMED, place, error.to_string())
         }),
         Err((place, why)) => Err(Finding::new(&rule::MALFORMED, place, why)),
     };
