@@ -125,8 +125,9 @@ impl Bench {
         let mut out = Vec::new();
         let key = self.folder.path().join("age.key").display().to_string();
         if self.is_there("age-keygen") {
-            self.output("age-keygen", &["-pq".into(), "-o".into(), key.clone()])
-                .or_else(|_| self.output("age-keygen", &["-o".into(), key.clone()]))?;
+            if !Path::new(&key).exists() {
+                self.output("age-keygen", &["-pq".into(), "-o".into(), key.clone()])?;
+            }
             let public = String::from_utf8(self.output("age-keygen", &["-y".into(), key])?)?
                 .trim()
                 .to_owned();
