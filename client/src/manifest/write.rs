@@ -2,28 +2,30 @@
 
 use sealing::{API_VERSION, Binding, DataKey, KIND, SUITE, SealedSecret, Slot, Wrap};
 use serde_json::Value as Json;
-use splice::{At, File, NodeId, Refusal, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
-use super::{Found, Manifest, objects, template};
+use super::{Found, Manifest, template};
 use crate::{failure::Failure, unseal::Form};
 
 /// A new object.
 pub(crate) fn document(object: &SealedSecret) -> Value {
-    let mut metadata = vec![("name", text(object.name()))];
-    metadata.extend(object.namespace().map(|namespace| ("namespace", text(namespace))));
+    let mut metadata = vec![("name", Value::from(object.name()))];
+    metadata.extend(object.namespace().map(|namespace| ("namespace", Value::from(namespace))));
     let mut spec =
         vec![("suite", Value::Integer(SUITE.into())), ("binding", binding(object.binding()))];
     spec.extend(template::whole(object.template()).map(|template| ("template", template)));
     spec.push(("slots", Value::sequence(object.slots().iter().map(slot))));
     spec.push((
         "values",
-        mapping(object.values().iter().map(|(key, value)| (key.as_str(), text(&value.encode())))),
+        Value::mapping(
+            object.values().iter().map(|(key, value)| (key.as_str(), Value::from(value.encode()))),
+        ),
     ));
-    mapping([
-        ("apiVersion", text(API_VERSION)),
-        ("kind", text(KIND)),
-        ("metadata", mapping(metadata)),
-        ("spec", mapping(spec)),
+    Value::mapping([
+        ("apiVersion", Value::from(API_VERSION)),
+        ("kind", Value::from(KIND)),
+        ("metadata", Value::mapping(metadata)),
+        ("spec", Value::mapping(spec)),
     ])
 }
 
@@ -42,12 +44,9 @@ pub(crate) fn changed(
     file: &File<'_>,
     changes: &[Change],
 ) -> Result<Vec<u8>, Failure> {
-    let done = match at_once(file, changes) {
-        // A last wrap that goes and a slot that comes behind it touch: one after the other.
-        Err(error) if error.refusal == Refusal::Overlap => one_by_one(file, changes),
-        done => done,
-    };
-    done.map(String::into_bytes).map_err(|error| {
+    let mut splice = Splice::new(file);
+    let done = changes.iter().try_for_each(|change| edits(file, &mut splice, change));
+    done.and_then(|()| splice.finish()).map(String::into_bytes).map_err(|error| {
         manifest.failure(
             error.place,
             "cannot be changed without touching more than it should",
@@ -57,33 +56,6 @@ pub(crate) fn changed(
     })
 }
 
-fn at_once(file: &File<'_>, changes: &[Change]) -> Result<String, SpliceError> {
-    let mut splice = Splice::new(file);
-    for change in changes {
-        edits(file, &mut splice, change)?;
-        new_slots(file, &mut splice, change.found.node, change)?;
-    }
-    splice.finish()
-}
-
-fn one_by_one(file: &File<'_>, changes: &[Change]) -> Result<String, SpliceError> {
-    let mut splice = Splice::new(file);
-    changes.iter().try_for_each(|change| edits(file, &mut splice, change))?;
-    let text = splice.finish()?;
-    let unproven = |place| SpliceError { place, refusal: Refusal::Unproven };
-    let again = splice::parse(text.as_bytes()).map_err(|error| unproven(error.place))?;
-    let (before, now) = (objects(file), objects(&again));
-    let mut splice = Splice::new(&again);
-    for change in changes {
-        // Nothing that is an object came or went.
-        let same = before.iter().zip(&now).find(|(found, _)| found.node == change.found.node);
-        let (_, found) = same.ok_or_else(|| unproven(file.node(change.found.node).place()))?;
-        new_slots(&again, &mut splice, found.node, change)?;
-    }
-    splice.finish()
-}
-
-/// All that is changed, but for slots that are added.
 fn edits(
     file: &File<'_>,
     splice: &mut Splice<'_>,
@@ -104,7 +76,9 @@ fn edits(
         match (file.field(values, key.as_str()), old.values().get(key)) {
             (Some(_), Some(before)) if before == value => {}
             (Some(node), _) => splice.set(node, &value.encode())?,
-            (None, _) => splice.insert(values, key.as_str(), text(&value.encode()), At::End)?,
+            (None, _) => {
+                splice.insert(values, key.as_str(), Value::from(value.encode()), At::End)?
+            }
         }
     }
     for key in old.values().keys().filter(|key| !new.values().contains_key(*key)) {
@@ -147,53 +121,34 @@ fn slots_edits(
             splice.push(wraps, wrap_value(wrap))?;
         }
     }
-    Ok(())
-}
-
-fn new_slots(
-    file: &File<'_>,
-    splice: &mut Splice<'_>,
-    object: NodeId,
-    Change { old, new, .. }: &Change,
-) -> Result<(), SpliceError> {
-    let slots = file.field(object, "spec").and_then(|spec| file.field(spec, "slots"));
-    let Some(slots) = slots else { return Ok(()) };
     let is_new = |slot: &&Slot| old.slots().iter().all(|other| other.id() != slot.id());
     new.slots().iter().filter(is_new).try_for_each(|added| splice.push(slots, slot(added)))
 }
 
 pub(crate) fn binding(binding: &Binding) -> Value {
-    let mut out = vec![("scope", text(binding.scope.as_str()))];
+    let mut out = vec![("scope", Value::from(binding.scope.as_str()))];
     for (field, recorded) in
         [("namespace", &binding.namespace), ("name", &binding.name), ("type", &binding.secret_type)]
     {
-        out.extend(recorded.as_deref().map(|recorded| (field, text(recorded))));
+        out.extend(recorded.as_deref().map(|recorded| (field, Value::from(recorded))));
     }
-    mapping(out).flow()
+    Value::mapping(out).flow()
 }
 
 pub(crate) fn slot(slot: &Slot) -> Value {
-    mapping([
-        ("id", text(&slot.id().to_string())),
-        ("commit", text(&data_encoding::BASE64.encode(slot.commit().bytes()))),
+    Value::mapping([
+        ("id", Value::from(slot.id().to_string())),
+        ("commit", Value::from(data_encoding::BASE64.encode(slot.commit().bytes()))),
         ("wraps", Value::sequence(slot.wraps().iter().map(wrap_value))),
     ])
 }
 
 fn wrap_value(wrap: &Wrap) -> Value {
-    mapping([
-        ("kid", text(&wrap.kid().to_string())),
-        ("ct", text(&data_encoding::BASE64.encode(wrap.bytes()))),
+    Value::mapping([
+        ("kid", Value::from(wrap.kid().to_string())),
+        ("ct", Value::from(data_encoding::BASE64.encode(wrap.bytes()))),
     ])
     .flow()
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
-}
-
-fn mapping<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    Value::mapping(entries)
 }
 
 /// Secrets in clear text, for stdout.
@@ -212,8 +167,8 @@ fn value(json: &Json) -> Value {
             Value::mapping(map.iter().map(|(key, json)| (key.as_str(), value(json))))
         }
         Json::Array(items) => Value::sequence(items.iter().map(value)),
-        Json::String(string) => text(string),
+        Json::String(string) => Value::from(string.as_str()),
         Json::Bool(truth) => Value::Bool(*truth),
-        other => text(&other.to_string()),
+        other => Value::from(other.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use crate::{File, Refusal, SpliceError, proof::Proof, read::is_break};
 pub(super) struct Patch {
     pub(super) range: Range<usize>,
     pub(super) text: String,
-    /// The range is whole lines that vanish.
+    /// The range is whole lines that vanish; other lines may come in their place.
     lines: bool,
 }
 
@@ -17,6 +17,17 @@ pub(super) struct Patch {
 pub(super) struct Patches<'f> {
     file: &'f File<'f>,
     list: Vec<Patch>,
+}
+
+impl Patch {
+    /// The lines of an insertion at the end of a line that vanishes, each with the break behind it instead of before it.
+    fn line_behind(&self, vanishing: &Self, file: &File<'_>) -> Option<String> {
+        let at_end =
+            vanishing.lines && self.range.is_empty() && self.range.start < vanishing.range.end;
+        let line_break = file.slice(self.range.start..vanishing.range.end);
+        let text = self.text.strip_prefix(line_break).filter(|_| at_end)?;
+        matches!(line_break, "\n" | "\r\n").then(|| [text, line_break].concat())
+    }
 }
 
 impl<'f> Patches<'f> {
@@ -51,6 +62,10 @@ impl<'f> Patches<'f> {
             match settled.last_mut() {
                 Some(last) if last.lines && patch.lines && last.range.end == patch.range.start => {
                     last.range.end = patch.range.end;
+                }
+                // A line that comes behind one that vanishes takes its place.
+                Some(last) if let Some(line) = patch.line_behind(last, self.file) => {
+                    last.text.push_str(&line);
                 }
                 Some(last) if last.range.end > patch.range.start => {
                     let place = self.file.place(patch.range.start);
