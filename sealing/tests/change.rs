@@ -3,7 +3,10 @@
 use envelope::SystemRandom;
 use sealing::{DataKey, OpenError, Plaintext, Scope, SealError, SealedSecret, Template};
 
-use crate::support::{Ending, keys, kids, recipients, ring, sealed, set, slot_ids, written};
+use crate::{
+    support::{Ending, keys, kids, recipients, ring, sealed, set, slot_ids},
+    written::written,
+};
 
 #[test]
 fn setting_values_makes_one_slot_and_touches_nothing_else() {

@@ -2,7 +2,10 @@
 
 use sealing::{OpenError, Plaintext, Scope, SealedSecret, Template};
 
-use crate::support::{keys, recipients, ring, sealed, set, written};
+use crate::{
+    support::{keys, recipients, ring, sealed, set},
+    written::written,
+};
 
 #[test]
 fn each_of_three_recipients_opens_the_same_and_nobody_else_opens_anything() {

@@ -6,7 +6,10 @@ use envelope::SystemRandom;
 use sealing::{At, DataKey, Plaintext, Refused, Scope, SealError, SealedSecret, Template};
 use serde_json::json;
 
-use crate::support::{keys, recipients, ring, sealed, written};
+use crate::{
+    support::{keys, recipients, ring, sealed},
+    written::written,
+};
 
 /// Four thousand values, and none of them is long.
 fn values() -> Vec<DataKey> {

@@ -25,3 +25,4 @@ mod template;
 #[path = "../../envelope/tests/support/vector_file.rs"]
 mod vector_file;
 mod vectors;
+mod written;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use envelope::SystemRandom;
 use sealing::{Conflict, DataKey, MergeError, Scope, SealedSecret, Template};
 
-use crate::support::{keys, recipients, ring, sealed, set, written};
+use crate::{
+    support::{keys, recipients, ring, sealed, set},
+    written::written,
+};
 
 fn template(key: &DataKey) -> Template {
     Template { data: BTreeMap::from([(key.clone(), "text".to_owned())]), ..Template::default() }

@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     pins::good as good_list,
-    support::{keys, recipients, sealed, written},
+    support::{keys, recipients, sealed},
+    written::written,
 };
 
 const MARK: &str = "hunter2-correct-horse";

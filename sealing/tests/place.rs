@@ -4,8 +4,9 @@ use sealing::{OpenError, Scope, SealedSecret};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    support::{keys, recipients, ring, sealed, set, written},
+    support::{keys, recipients, ring, sealed, set},
     vector_file::VectorFile,
+    written::written,
 };
 
 fn opens(object: &Json, keys: &[sealing::SealingKey]) -> Result<usize, OpenError> {

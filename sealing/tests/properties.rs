@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use sealing::{EscrowKey, Kid, Scope, SealedSecret, SealingKeys, SlotId, parse_escrow_text};
 use serde_json::{Value as Json, json};
 
-use crate::support::{keys, recipients, ring, sealed, written};
+use crate::{
+    support::{keys, recipients, ring, sealed},
+    written::written,
+};
 
 /// Small trees of JSON, with the names of our fields among their keys.
 fn any_json() -> impl Strategy<Value = Json> {

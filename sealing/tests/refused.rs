@@ -3,7 +3,10 @@
 use sealing::{Refused, Scope, SealedSecret};
 use serde_json::{Value as Json, json};
 
-use crate::support::{keys, recipients, sealed, written};
+use crate::{
+    support::{keys, recipients, sealed},
+    written::written,
+};
 
 fn good() -> Json {
     written(&sealed(Scope::Strict, &[("k", b"value"), ("l", b"other")], &recipients(&keys(2))))

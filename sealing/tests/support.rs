@@ -5,12 +5,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use data_encoding::BASE64;
 use envelope::{KeyMaterial, Random, RandomError, SystemRandom};
 use sealing::{
     DataKey, KeyRing, Kid, Plaintext, Recipient, Scope, SealedSecret, SealingKey, SlotId, Template,
 };
-use serde_json::{Value as Json, json};
 
 pub(crate) fn keys(n: usize) -> Vec<SealingKey> {
     (0..n).map(|_| SealingKey::make(&SystemRandom).unwrap()).collect()
@@ -58,43 +56,6 @@ pub(crate) fn kids(object: &SealedSecret) -> Vec<BTreeSet<Kid>> {
         .iter()
         .map(|slot| slot.wraps().iter().map(sealing::Wrap::kid).collect())
         .collect()
-}
-
-/// As it is written.
-pub(crate) fn written(object: &SealedSecret) -> Json {
-    let slots: Vec<_> = object
-        .slots()
-        .iter()
-        .map(|slot| {
-            let wrap = |wrap: &sealing::Wrap| json!({"kid": wrap.kid().to_string(), "ct": BASE64.encode(wrap.bytes())});
-            json!({
-                "id": slot.id().to_string(),
-                "commit": BASE64.encode(slot.commit().bytes()),
-                "wraps": slot.wraps().iter().map(wrap).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    let values: serde_json::Map<_, _> = object
-        .values()
-        .iter()
-        .map(|(key, value)| (key.to_string(), value.encode().into()))
-        .collect();
-    let template = object.template();
-    let mut spec = json!({
-        "suite": 1,
-        "binding": {"scope": object.binding().scope.as_str()},
-        "slots": slots,
-        "values": values,
-    });
-    if let Some(secret_type) = &template.secret_type {
-        spec["template"] = json!({"type": secret_type});
-    }
-    json!({
-        "apiVersion": "strongroom.dev/v1alpha1",
-        "kind": "SealedSecret",
-        "metadata": {"name": object.name(), "namespace": object.namespace()},
-        "spec": spec,
-    })
 }
 
 /// Randomness that ends after so many calls.

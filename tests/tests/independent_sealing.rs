@@ -17,6 +17,11 @@ use sealing::{
 use serde_json::{Value, json};
 use testbed::{folder::Folder, process::complete, python};
 
+#[path = "../../sealing/tests/written.rs"]
+mod written;
+
+use self::written::written;
+
 /// Asks the second implementation.
 fn ask(command: &str, question: &Value) -> Result<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("independent");
@@ -51,36 +56,6 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
         ("binary", (0..=255).collect()),
         ("A.long_one", vec![0x5a; 100_000]),
     ]
-}
-
-/// An object of ours as it is written.
-fn written(object: &SealedSecret) -> Value {
-    let slots: Vec<_> = object
-        .slots()
-        .iter()
-        .map(|slot| {
-            let wraps: Vec<_> =
-                slot.wraps().iter().map(|wrap| json!({"kid": wrap.kid().to_string(), "ct": BASE64.encode(wrap.bytes())})).collect();
-            json!({"id": slot.id().to_string(), "commit": BASE64.encode(slot.commit().bytes()), "wraps": wraps})
-        })
-        .collect();
-    let values: serde_json::Map<_, _> = object
-        .values()
-        .iter()
-        .map(|(key, value)| (key.to_string(), value.encode().into()))
-        .collect();
-    json!({
-        "apiVersion": "strongroom.dev/v1alpha1",
-        "kind": "SealedSecret",
-        "metadata": {"name": object.name(), "namespace": object.namespace()},
-        "spec": {
-            "suite": 1,
-            "binding": {"scope": object.binding().scope.as_str()},
-            "template": {"type": object.template().secret_type()},
-            "slots": slots,
-            "values": values,
-        },
-    })
 }
 
 #[test]
