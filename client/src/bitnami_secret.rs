@@ -115,7 +115,7 @@ pub(crate) fn sealed(
     for (name, value) in &secret.values {
         values.push((
             name.as_str(),
-            text(&bitnami::seal(key, &place, value.expose_secret(), random)?),
+            Value::from(bitnami::seal(key, &place, value.expose_secret(), random)?),
         ));
     }
     let said = place.annotation().map(|name| (name.to_owned(), "true".to_owned()));
@@ -123,9 +123,10 @@ pub(crate) fn sealed(
     annotations.retain(|name, _| !is_scope(name));
     annotations.extend(said.clone());
     let named = || {
-        let name = ("name", text(&secret.name));
-        std::iter::once(name)
-            .chain(secret.namespace.as_deref().map(|text_| ("namespace", text(text_))))
+        let name = ("name", Value::from(secret.name.as_str()));
+        std::iter::once(name).chain(
+            secret.namespace.as_deref().map(|namespace| ("namespace", Value::from(namespace))),
+        )
     };
     let mut inner: Vec<_> = [("annotations", &annotations), ("labels", labels)]
         .into_iter()
@@ -136,13 +137,13 @@ pub(crate) fn sealed(
     let mut template = Vec::new();
     template.extend(immutable.map(|immutable| ("immutable", Value::Bool(immutable))));
     template.push(("metadata", Value::mapping(inner)));
-    template.extend(secret_type.as_deref().map(|name| ("type", text(name))));
+    template.extend(secret_type.as_deref().map(|name| ("type", Value::from(name))));
     let mut metadata = Vec::new();
     metadata.extend(said.map(|entry| ("annotations", all(&BTreeMap::from([entry])))));
     metadata.extend(named());
     Ok(Value::mapping([
-        ("apiVersion", text(API_VERSION)),
-        ("kind", text("SealedSecret")),
+        ("apiVersion", Value::from(API_VERSION)),
+        ("kind", Value::from("SealedSecret")),
         ("metadata", Value::mapping(metadata)),
         (
             "spec",
@@ -263,9 +264,5 @@ fn only(map: &Map<String, Json>, at: &At, known: &[&str]) -> Result<(), Unfit> {
 }
 
 fn all(entries: &BTreeMap<String, String>) -> Value {
-    Value::mapping(entries.iter().map(|(key, value)| (key.as_str(), text(value))))
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
+    Value::mapping(entries.iter().map(|(key, value)| (key.as_str(), Value::from(value.as_str()))))
 }

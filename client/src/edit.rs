@@ -99,7 +99,7 @@ impl Edit {
             output::note(&format!("the draft of {about} is wiped"));
             return Ok(ExitCode::SUCCESS);
         }
-        let ring = keyfile::Keys { files: self.keys.clone() }.read()?;
+        let ring = keyfile::read_ring(&self.keys)?;
         let mut editor = Editor::start(&self.editor)?;
         let folder = match &self.file {
             Some(file) if !self.resume => self.begin(&drafts, file, &ring)?,

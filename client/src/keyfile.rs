@@ -22,20 +22,25 @@ const MOST: u64 = 1 << 20;
 pub(crate) struct Keys {
     /// A file with private keys, one escrow text a line; - reads them from stdin; may be given more than once
     #[arg(long = "key", id = "key", value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 impl Keys {
     /// Reads all of them.
     pub(crate) fn read(&self) -> Result<KeyRing, Failure> {
-        let mut ring = KeyRing::default();
-        for file in &self.files {
-            for seed in read_seeds(file)? {
-                ring.add(SealingKey::from_seed(seed));
-            }
-        }
-        Ok(ring)
+        read_ring(&self.files)
     }
+}
+
+/// The private keys in these files.
+pub(crate) fn read_ring(files: &[PathBuf]) -> Result<KeyRing, Failure> {
+    let mut ring = KeyRing::default();
+    for file in files {
+        for seed in read_seeds(file)? {
+            ring.add(SealingKey::from_seed(seed));
+        }
+    }
+    Ok(ring)
 }
 
 /// The seeds in a file, in its order; at least one.

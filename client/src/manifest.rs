@@ -4,6 +4,7 @@
 
 mod json;
 mod template;
+mod texts;
 mod write;
 
 use std::{
@@ -19,6 +20,7 @@ use splice::{File, NodeId};
 
 pub(crate) use self::{
     json::{find, json},
+    texts::{Texts, all_texts, text_edits},
     write::{Change, binding, changed, document, encode, slot},
 };
 use crate::{bitnami_secret, failure::Failure};

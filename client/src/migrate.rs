@@ -13,13 +13,13 @@ mod plan;
 mod report;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, ValueHint};
-use sealing::{KeyRing, Recipient};
+use sealing::KeyRing;
 use serde::Serialize;
 
 use self::{
@@ -35,7 +35,7 @@ use crate::{
     manifest::Manifest,
     output::{self, As},
     parallel,
-    repository::{Clusters, Repository},
+    repository::{ByFolder, Clusters},
     table::table,
     walk,
 };
@@ -100,7 +100,7 @@ impl Migrate {
         let keys = BitnamiKeys::read(&self.bitnami_keys)?;
         let ring = match self.files.as_slice() {
             [] => None,
-            files => Some(keyfile::Keys { files: files.to_vec() }.read()?),
+            files => Some(keyfile::read_ring(files)?),
         };
         let mut plans = self.plans(&keys, ring.as_ref())?;
         let refused =
@@ -131,7 +131,6 @@ impl Migrate {
     /// What becomes of each file that has something to migrate.
     fn plans(&self, keys: &BitnamiKeys, ring: Option<&KeyRing>) -> Result<Vec<Plan>, Failure> {
         let mut seen = BTreeSet::new();
-        let mut recipients: BTreeMap<PathBuf, Vec<Recipient>> = BTreeMap::new();
         let mut work = Vec::new();
         for path in walk::manifests(&self.paths)? {
             // A file that is named twice is one.
@@ -139,20 +138,18 @@ impl Migrate {
                 continue;
             }
             let manifest = Manifest::read(&path)?;
-            if !manifest.mentions(bitnami_secret::API_VERSION) {
-                continue;
+            if manifest.mentions(bitnami_secret::API_VERSION) {
+                work.push((path, manifest));
             }
-            let folder = path.parent().unwrap_or(&path).to_owned();
-            if !recipients.contains_key(&folder) {
-                let found = Repository::find(&path)?.recipients(&self.clusters)?;
-                recipients.insert(folder.clone(), found);
-            }
-            work.push((folder, manifest));
         }
+        let recipients =
+            ByFolder::make(work.iter().map(|(path, _)| path.as_path()), |repository| {
+                repository.recipients(&self.clusters)
+            })?;
         let means = Means { keys, ring, namespace: self.namespace.as_deref() };
         // Opening a value costs milliseconds of RSA.
-        let made = parallel::map(&work, "opening and sealing", |(folder, manifest)| {
-            let recipients = recipients.get(folder).map(Vec::as_slice).unwrap_or_default();
+        let made = parallel::map(&work, "opening and sealing", |(path, manifest)| {
+            let recipients = recipients.get(path).map(Vec::as_slice).unwrap_or_default();
             Plan::make(manifest, recipients, &means)
         });
         let mut plans = Vec::new();

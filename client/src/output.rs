@@ -161,6 +161,13 @@ pub(crate) fn ask(question: &str) {
     let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
 }
 
+/// Says all that is wrong but the last of it, which is what the command fails with.
+pub(crate) fn all_failures(mut failures: Vec<Failure>) -> Result<(), Failure> {
+    let Some(last) = failures.pop() else { return Ok(()) };
+    failures.iter().for_each(failure);
+    Err(last)
+}
+
 /// Says what was done, and what to do next, beside the result.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

@@ -12,6 +12,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::failure::Failure;
+
 /// From here on a person wonders whether anything happens.
 const LONG: Duration = Duration::from_secs(2);
 /// A disk takes several writes at once, whatever the number of cores.
@@ -48,6 +50,18 @@ pub(crate) fn map<T: Sync, R: Send>(
     bar.end();
     out.sort_by_key(|(index, _)| *index);
     out.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What went well, all of it, and what did not.
+pub(crate) fn sorted<T>(results: Vec<Result<Vec<T>, Failure>>) -> (Vec<T>, Vec<Failure>) {
+    let (mut done, mut failures) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(some) => done.extend(some),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    (done, failures)
 }
 
 /// How far it is; shown once it takes long.

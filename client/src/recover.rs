@@ -49,23 +49,12 @@ pub(crate) struct Recover {
 
 impl Recover {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let ring = if self.files.is_empty() {
-            asked()?
-        } else {
-            keyfile::Keys { files: self.files.clone() }.read()?
-        };
-        let (mut secrets, mut shut) = (Vec::new(), Vec::new());
+        let ring = if self.files.is_empty() { asked()? } else { keyfile::read_ring(&self.files)? };
         let files = walk::manifests(&self.paths)?;
-        for opened in parallel::map(&files, "opening", |path| read(path, &ring)) {
-            match opened {
-                Ok(opened) => secrets.extend(opened),
-                // One file that does not open must not keep the others shut.
-                Err(failure) => shut.push(failure),
-            }
-        }
-        for failure in &shut {
-            output::failure(failure);
-        }
+        // One file that does not open must not keep the others shut.
+        let (secrets, shut) =
+            parallel::sorted(parallel::map(&files, "opening", |path| read(path, &ring)));
+        shut.iter().for_each(output::failure);
         if secrets.is_empty() && shut.is_empty() {
             return Err(Failure::new(
                 "there is nothing to recover",

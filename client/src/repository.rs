@@ -8,14 +8,14 @@
 //! Invariant: nothing is sealed for a key that is not in here, and nothing in here is used whose signature does not verify.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs, io,
     path::{Path, PathBuf},
 };
 
 use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys};
 
-use crate::{failure::Failure, manifest};
+use crate::{failure::Failure, manifest, walk::folder_of};
 
 /// The folder of the pins, at the root of a repository.
 pub(crate) const FOLDER: &str = ".strongroom";
@@ -47,6 +47,10 @@ pub(crate) struct Clusters {
 impl Repository {
     /// The repository that `path` lies in: the nearest folder upwards with a [`FOLDER`]. One without pins where there is none.
     pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
+        Self::root_of(path)?.map_or_else(|| Ok(Self::default()), |root| Self::read(&root))
+    }
+
+    fn root_of(path: &Path) -> Result<Option<PathBuf>, Failure> {
         let start =
             path.canonicalize().or_else(|_| Path::new(".").canonicalize()).map_err(|error| {
                 Failure::new(
@@ -55,14 +59,11 @@ impl Repository {
                     "change into a folder that exists",
                 )
             })?;
-        match start.ancestors().find(|folder| folder.join(FOLDER).is_dir()) {
-            Some(root) => Self::read(root),
-            None => Ok(Self::default()),
-        }
+        Ok(start.ancestors().find(|folder| folder.join(FOLDER).is_dir()).map(Path::to_owned))
     }
 
     /// What `root` has pinned.
-    pub(crate) fn read(root: &Path) -> Result<Self, Failure> {
+    fn read(root: &Path) -> Result<Self, Failure> {
         let mut out = Self { root: root.to_owned(), ..Self::default() };
         for path in out.files().map_err(|error| unreadable(&root.join(FOLDER), &error))? {
             let bytes = durable::read(&path, MOST).map_err(|error| unreadable(&path, &error))?;
@@ -229,6 +230,40 @@ impl Repository {
             return "none".to_owned();
         }
         self.clusters.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What holds for files, by the repositories that their folders lie in; each is read once, however many folders it has.
+pub(crate) struct ByFolder<T> {
+    roots: BTreeMap<PathBuf, Option<PathBuf>>,
+    of: BTreeMap<Option<PathBuf>, T>,
+}
+
+impl<T> ByFolder<T> {
+    /// Looks up all of them before anything is begun.
+    pub(crate) fn make<'p>(
+        files: impl IntoIterator<Item = &'p Path>,
+        make: impl Fn(Repository) -> Result<T, Failure>,
+    ) -> Result<Self, Failure> {
+        let mut out = Self { roots: BTreeMap::new(), of: BTreeMap::new() };
+        for folder in files.into_iter().map(folder_of) {
+            if out.roots.contains_key(folder) {
+                continue;
+            }
+            let root = Repository::root_of(folder)?;
+            if let Entry::Vacant(vacant) = out.of.entry(root.clone()) {
+                let repository =
+                    root.as_deref().map_or_else(|| Ok(Repository::default()), Repository::read);
+                vacant.insert(make(repository?)?);
+            }
+            out.roots.insert(folder.to_owned(), root);
+        }
+        Ok(out)
+    }
+
+    /// What holds for a file that was looked up.
+    pub(crate) fn get(&self, file: &Path) -> Option<&T> {
+        self.of.get(self.roots.get(folder_of(file))?)
     }
 }
 

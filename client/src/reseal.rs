@@ -1,7 +1,7 @@
 //! `strongroom reseal`: every sealed Secret for exactly those that it is to be for now.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -18,7 +18,7 @@ use crate::{
     manifest::{self, Change, Manifest},
     output::{self, As},
     parallel,
-    repository::{Clusters, Repository},
+    repository::{ByFolder, Clusters, Repository},
     table::table,
     walk,
 };
@@ -68,34 +68,16 @@ struct Row {
 
 impl Reseal {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let ring = if self.check {
-            KeyRing::default()
-        } else {
-            keyfile::Keys { files: self.files.clone() }.read()?
-        };
+        let ring = if self.check { KeyRing::default() } else { keyfile::read_ring(&self.files)? };
         let paths = if self.all { vec![PathBuf::from(".")] } else { self.paths.clone() };
         let files = walk::manifests(&paths)?;
-        let mut repositories = BTreeMap::new();
-        for path in &files {
-            let folder = path.parent().unwrap_or(path).to_owned();
-            if let Entry::Vacant(vacant) = repositories.entry(folder) {
-                vacant.insert(Repository::find(path)?);
-            }
-        }
-        let resealed = parallel::map(&files, "wrapping", |path| {
-            match repositories.get(path.parent().unwrap_or(path)) {
-                Some(repository) => self.file(path, repository, &ring),
-                None => Ok(Vec::new()),
-            }
+        let repositories = ByFolder::make(files.iter().map(PathBuf::as_path), Ok)?;
+        let resealed = parallel::map(&files, "wrapping", |path| match repositories.get(path) {
+            Some(repository) => self.file(path, repository, &ring),
+            None => Ok(Vec::new()),
         });
         // Files that went well stay; each that did not is told.
-        let (mut rows, mut failures) = (Vec::new(), Vec::new());
-        for result in resealed {
-            match result {
-                Ok(of_file) => rows.extend(of_file),
-                Err(failure) => failures.push(failure),
-            }
-        }
+        let (rows, failures) = parallel::sorted(resealed);
         let named = |kids: &[String]| if kids.is_empty() { "-".to_owned() } else { kids.join(" ") };
         let wrong = rows.len();
         self.format.print(&rows, |rows| {
@@ -119,11 +101,9 @@ impl Reseal {
             output::note(&format!(
                 "{wrong} are not for whom they are to be; next: strongroom reseal --all --key FILE"
             ));
-            return Ok(ExitCode::FAILURE);
         }
-        let Some(last) = failures.pop() else { return Ok(ExitCode::SUCCESS) };
-        failures.iter().for_each(output::failure);
-        Err(last)
+        output::all_failures(failures)?;
+        Ok(if self.check && wrong > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
     fn file(

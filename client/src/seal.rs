@@ -4,7 +4,6 @@ mod bitnami;
 mod existing;
 
 use std::{
-    collections::{BTreeMap, btree_map},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -19,7 +18,7 @@ use crate::{
     manifest::{self, Found, Manifest},
     output, parallel,
     quiet::{Entry, Quiet},
-    repository::{Clusters, Repository},
+    repository::{ByFolder, Clusters},
     secret::{Secret, Unfit, is_secret},
     time,
 };
@@ -107,43 +106,24 @@ impl Seal {
             .usage());
         }
         let quiet = if self.fresh { Quiet::none() } else { Quiet::open(&SystemRandom) };
-        let mut recipients: BTreeMap<PathBuf, Vec<Recipient>> = BTreeMap::new();
-        for path in &self.files {
-            let folder = self.folder(path);
-            if let btree_map::Entry::Vacant(vacant) = recipients.entry(folder) {
-                let of_folder = Repository::find(vacant.key())?.recipients(&self.clusters)?;
-                vacant.insert(of_folder);
-            }
-        }
+        let targets = self.files.iter().map(|path| self.target(path));
+        let recipients =
+            ByFolder::make(targets, |repository| repository.recipients(&self.clusters))?;
         let sealed = parallel::map(&self.files, "sealing", |path| {
-            let recipients =
-                recipients.get(&self.folder(path)).map(Vec::as_slice).unwrap_or_default();
-            self.file(path, recipients, &quiet)
+            let recipients = recipients.get(self.target(path)).map(Vec::as_slice);
+            self.file(path, recipients.unwrap_or_default(), &quiet)
         });
         // Files that went well stay; each that did not is told.
-        let (mut learnt, mut failures) = (Vec::new(), Vec::new());
-        for result in sealed {
-            match result {
-                Ok(entries) => learnt.extend(entries),
-                Err(failure) => failures.push(failure),
-            }
-        }
+        let (learnt, failures) = parallel::sorted(sealed);
         if !self.dry_run {
             quiet.keep(&learnt);
         }
-        let Some(last) = failures.pop() else { return Ok(ExitCode::SUCCESS) };
-        failures.iter().for_each(output::failure);
-        Err(last)
+        output::all_failures(failures).map(|()| ExitCode::SUCCESS)
     }
 
-    /// The folder whose repository counts: of what is written, where that is a file.
-    fn folder(&self, path: &Path) -> PathBuf {
-        let target = self.out.as_deref().unwrap_or(path);
-        target
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."))
-            .to_owned()
+    /// The file whose repository counts: what is written, where that is a file.
+    fn target<'a>(&'a self, path: &'a Path) -> &'a Path {
+        self.out.as_deref().unwrap_or(path)
     }
 
     fn file(
@@ -153,13 +133,15 @@ impl Seal {
         quiet: &Quiet,
     ) -> Result<Vec<Entry>, Failure> {
         let source = Manifest::read(path)?;
-        let target = match &self.out {
-            Some(out) if out.exists() => Some(Manifest::read(out)?),
-            _ => None,
-        };
+        let target = self.there()?;
         let (sealed, learnt) = self.sealed(&source, target.as_ref(), recipients, quiet)?;
         self.write(&source, target.as_ref(), &sealed)?;
         Ok(learnt)
+    }
+
+    /// What is in the file that is written to, where there is one already.
+    fn there(&self) -> Result<Option<Manifest>, Failure> {
+        self.out.as_deref().filter(|out| out.exists()).map(Manifest::read).transpose()
     }
 
     /// Puts what is sealed where it is to go.

@@ -93,6 +93,11 @@ pub(crate) fn not_ignored(
     Ok(out)
 }
 
+/// The folder that a file lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// By its ending.
 pub(crate) fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|ending| {

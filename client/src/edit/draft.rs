@@ -22,20 +22,21 @@ pub(super) const PLACEHOLDER: &str = "<sealed: unchanged>";
 /// The draft of an object, with the values that are open.
 pub(super) fn encode(object: &SealedSecret, opened: &Opened, shown: &str) -> Zeroizing<Vec<u8>> {
     let template = object.template();
-    let mut metadata = vec![("name", text(object.name()))];
-    metadata.extend(object.namespace().map(|namespace| ("namespace", text(namespace))));
+    let mut metadata = vec![("name", Value::from(object.name()))];
+    metadata.extend(object.namespace().map(|namespace| ("namespace", Value::from(namespace))));
     for (field, texts) in [("labels", &template.labels), ("annotations", &template.annotations)] {
         if !texts.is_empty() {
-            let texts = texts.iter().map(|(key, value)| (key.as_str(), text(value)));
+            let texts =
+                texts.iter().map(|(key, value)| (key.as_str(), Value::from(value.as_str())));
             metadata.push((field, Value::mapping(texts)));
         }
     }
     let (mut strings, mut data) = (Vec::new(), Vec::new());
     for key in object.values().keys() {
         match opened.get(key) {
-            None => strings.push((key.as_str(), text(PLACEHOLDER))),
+            None => strings.push((key.as_str(), Value::from(PLACEHOLDER))),
             Some(value) => match as_text(value) {
-                Some(value) => strings.push((key.as_str(), text(value))),
+                Some(value) => strings.push((key.as_str(), Value::from(value))),
                 None => {
                     let base64 = data_encoding::BASE64.encode(value.expose_secret());
                     data.push((key.as_str(), Value::Text(base64)));
@@ -44,11 +45,11 @@ pub(super) fn encode(object: &SealedSecret, opened: &Opened, shown: &str) -> Zer
         }
     }
     let mut fields = vec![
-        ("apiVersion", text("v1")),
-        ("kind", text("Secret")),
+        ("apiVersion", Value::from("v1")),
+        ("kind", Value::from("Secret")),
         ("metadata", Value::mapping(metadata)),
     ];
-    fields.extend(template.secret_type.as_deref().map(|name| ("type", text(name))));
+    fields.extend(template.secret_type.as_deref().map(|name| ("type", Value::from(name))));
     fields.extend(template.immutable.map(|immutable| ("immutable", Value::Bool(immutable))));
     fields.push(("stringData", Value::mapping(strings)));
     if !data.is_empty() {
@@ -198,8 +199,4 @@ fn bound(key: &DataKey) -> Failure {
         "values are bound to the type of their Secret",
         "put the type back, write a value for each key, or edit with a key that opens them",
     )
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
 }

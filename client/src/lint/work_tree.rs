@@ -14,7 +14,12 @@ use super::{
     rule,
     subject::{Subject, Tree, is_looked_at},
 };
-use crate::{failure::Failure, git, parallel, repository::FOLDER, walk};
+use crate::{
+    failure::Failure,
+    git, parallel,
+    repository::FOLDER,
+    walk::{self, folder_of},
+};
 
 /// Looks at all files in or below `paths`; below the current folder, where there are none.
 pub(crate) fn look(paths: &[PathBuf]) -> Result<Looked, Failure> {
@@ -81,7 +86,7 @@ impl Pinned {
         let mut seen = std::collections::BTreeSet::new();
         let here = Path::new(".").canonicalize().unwrap_or_default();
         for path in files {
-            let folder = folder(path);
+            let folder = folder_of(path);
             if out.real.contains_key(folder) {
                 continue;
             }
@@ -127,10 +132,6 @@ impl Pinned {
     }
 
     fn of(&self, path: &Path) -> Option<&crate::repository::Repository> {
-        self.pins.of(&self.real.get(folder(path))?.join(path.file_name()?))
+        self.pins.of(&self.real.get(folder_of(path))?.join(path.file_name()?))
     }
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,18 +1,18 @@
 //! The template of a sealed Secret, changed field by field.
 
-use std::collections::BTreeMap;
-
 use sealing::Template;
 use splice::{At, File, NodeId, Splice, SpliceError, Value};
+
+use super::texts::{Texts, all_texts, text_edits};
 
 /// The whole of it; `None` where there is nothing to write.
 pub(super) fn whole(template: &Template) -> Option<Value> {
     let mut out = Vec::new();
-    out.extend(template.secret_type.as_deref().map(|name| ("type", text(name))));
+    out.extend(template.secret_type.as_deref().map(|name| ("type", Value::from(name))));
     out.extend(template.immutable.map(|immutable| ("immutable", Value::Bool(immutable))));
     out.extend(metadata(template).map(|metadata| ("metadata", metadata)));
     if !template.data.is_empty() {
-        out.push(("data", all(&data(template))));
+        out.push(("data", all_texts(&data(template))));
     }
     (!out.is_empty()).then(|| Value::mapping(out))
 }
@@ -63,8 +63,6 @@ fn shape(template: &Template) -> [bool; 5] {
     ]
 }
 
-type Texts<'a> = BTreeMap<&'a str, &'a str>;
-
 fn texts(
     file: &File<'_>,
     splice: &mut Splice<'_>,
@@ -73,18 +71,7 @@ fn texts(
     old: &Texts<'_>,
     new: &Texts<'_>,
 ) -> Result<(), SpliceError> {
-    let Some(node) = file.field(parent, name) else { return Ok(()) };
-    for (key, value) in new {
-        match (file.field(node, key), old.get(key)) {
-            (Some(_), Some(before)) if before == value => {}
-            (Some(node), _) => splice.set(node, value)?,
-            (None, _) => splice.insert(node, key, text(value), At::End)?,
-        }
-    }
-    for key in old.keys().filter(|key| !new.contains_key(*key)) {
-        splice.remove(node, key)?;
-    }
-    Ok(())
+    file.field(parent, name).map_or(Ok(()), |node| text_edits(file, splice, node, old, new))
 }
 
 fn metadata(template: &Template) -> Option<Value> {
@@ -92,7 +79,7 @@ fn metadata(template: &Template) -> Option<Value> {
     let there: Vec<_> = both
         .iter()
         .filter(|(_, texts)| !texts.is_empty())
-        .map(|(field, texts)| (*field, all(texts)))
+        .map(|(field, texts)| (*field, all_texts(texts)))
         .collect();
     (!there.is_empty()).then(|| Value::mapping(there))
 }
@@ -107,12 +94,4 @@ fn annotations(template: &Template) -> Texts<'_> {
 
 fn data(template: &Template) -> Texts<'_> {
     template.data.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect()
-}
-
-fn all(texts: &Texts<'_>) -> Value {
-    Value::mapping(texts.iter().map(|(key, value)| (*key, text(value))))
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
 }

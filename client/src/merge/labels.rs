@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use splice::{At, File, NodeId, Splice, SpliceError, Value};
+use splice::{At, File, NodeId, Splice, SpliceError};
+
+use crate::manifest::{Texts, all_texts, text_edits};
 
 const FIELDS: [&str; 2] = ["labels", "annotations"];
 
@@ -64,28 +66,15 @@ impl Labels {
             if old == new {
                 continue;
             }
-            let Some(node) = file.field(metadata, field) else {
-                let all = new.iter().map(|(key, text)| (*key, Value::Text((*text).to_owned())));
-                splice.insert(metadata, field, Value::mapping(all), At::End)?;
-                continue;
-            };
-            for (key, text) in &new {
-                match (file.field(node, key), old.get(key)) {
-                    (Some(_), Some(before)) if before == text => {}
-                    (Some(node), _) => splice.set(node, text)?,
-                    (None, _) => {
-                        splice.insert(node, key, Value::Text((*text).to_owned()), At::End)?
-                    }
-                }
-            }
-            for key in old.keys().filter(|key| !new.contains_key(*key)) {
-                splice.remove(node, key)?;
+            match file.field(metadata, field) {
+                Some(node) => text_edits(file, splice, node, &old, &new)?,
+                None => splice.insert(metadata, field, all_texts(&new), At::End)?,
             }
         }
         Ok(())
     }
 
-    fn of(&self, field: &str) -> BTreeMap<&str, &str> {
+    fn of(&self, field: &str) -> Texts<'_> {
         let all = self.0.iter().filter(|((of, _), _)| *of == field);
         all.map(|((_, key), text)| (key.as_str(), text.as_str())).collect()
     }

@@ -26,10 +26,7 @@ impl Seal {
         let key = public_key(certificate, now)?;
         for path in &self.files {
             let source = Manifest::read(path)?;
-            let target = match &self.out {
-                Some(out) if out.exists() => Some(Manifest::read(out)?),
-                _ => None,
-            };
+            let target = self.there()?;
             let sealed = self.sealed_for(&source, &key)?;
             self.write(&source, target.as_ref(), &sealed)?;
         }

@@ -144,6 +144,23 @@ fn rotation_changes_lines_of_wraps_only() {
     }
 }
 
+/// A file that cannot be read is told beside those that are for the wrong keys, not instead of them.
+#[test]
+fn check_tells_of_what_it_could_not_look_at() {
+    let repo = Repo::new();
+    repo.write("plain.yaml", secret("db", &FIVE));
+    repo.ok(&["seal", "plain.yaml", "-o", "db.yaml"]);
+    repo.ok(&["sealing-keys", "rotate", "--dir", repo.beside("prod").to_str().unwrap()]);
+    repo.fetch("prod");
+    repo.write("broken.yaml", repo.read("db.yaml").replace("suite: 1", "suite: 2"));
+    let output = repo.run(&["reseal", "--all", "--check"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("1 are not for whom they are to be"), "{said}");
+    assert!(said.contains("broken.yaml:7:10: spec.suite"), "{said}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("prod/db"));
+}
+
 /// Five values of 32 bytes for one recipient take at most 2,700 bytes.
 #[test]
 fn five_values_of_32_bytes_are_small() {
