@@ -58,8 +58,8 @@ strongroomd serves in {folder}
                  --encryption-provider-config={encryption_config}
                then encrypt what was stored before:
                  kubectl get secrets,configmaps -A -o json | kubectl replace -f -
-  rotate it    strongroom --admin {folder}/admin.sock rotate start
-               strongroom --admin {folder}/admin.sock rotate status --watch
+  rotate it    strongroom rotate start --admin {folder}/admin.sock
+               strongroom rotate status --watch --admin {folder}/admin.sock
   keep it      {folder}/root.key opens every Secret written from now on:
                without it they are lost
 

@@ -78,6 +78,16 @@ fn what_dev_says_to_do_next_encrypts_a_cluster() -> Result<()> {
         })
         .await?;
         assert_eq!(same, key_id);
+
+        // The commands that it names are those of the program beside it.
+        let named = said.match_indices("strongroom ").map(|(at, name)| &said[at + name.len()..]);
+        let named: Vec<_> = named.filter_map(|rest| rest.lines().next()).collect();
+        assert_eq!(named.len(), 3, "{said}");
+        for arguments in named {
+            // To look on until a rotation is done takes longer than to look once.
+            let once = arguments.split_whitespace().filter(|word| *word != "--watch");
+            complete(Command::new(binary::path("strongroom")?).args(once))?;
+        }
         Ok(())
     })
 }
