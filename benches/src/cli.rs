@@ -60,7 +60,7 @@ struct Load {
     #[arg(long, conflicts_with_all = ["server", "echo", "kube_client"])]
     rotating: bool,
     /// Measure two of strongroomd instead: one with a root key in a file, one with a root key in an AWS KMS that runs here (moto).
-    #[arg(long, conflicts_with_all = ["server", "echo", "kube_client", "rotating"])]
+    #[arg(long, conflicts_with_all = ["server", "echo", "rotating"])]
     aws: bool,
     /// Runtime of the bare server: current-thread, multi-thread:N, sharded:N. May be repeated; the first is the baseline of all ratios.
     #[arg(long, value_name = "RUNTIME", default_value = "current-thread")]
