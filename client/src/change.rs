@@ -7,6 +7,7 @@ use envelope::SystemRandom;
 use sealing::{DataKey, Plaintext, SealError, SealedSecret};
 
 use crate::{
+    completion,
     failure::Failure,
     keyfile,
     manifest::{self, Change, Found, Manifest},
@@ -49,7 +50,7 @@ pub(crate) struct Which {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// Which of several sealed Secrets in the file: its name, or NAMESPACE/NAME
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completion::objects())]
     pub(crate) object: Option<String>,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Set {
     #[command(flatten)]
     which: Which,
     /// The data key; its value is no argument
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = completion::data_keys())]
     key: String,
     #[command(flatten)]
     source: Source,
@@ -71,7 +72,7 @@ pub(crate) struct Unset {
     #[command(flatten)]
     which: Which,
     /// The data keys to take out
-    #[arg(required = true, value_name = "KEY", value_parser = data_key)]
+    #[arg(required = true, value_name = "KEY", value_parser = data_key, add = completion::data_keys())]
     keys: Vec<DataKey>,
 }
 
@@ -80,7 +81,7 @@ pub(crate) struct Rename {
     #[command(flatten)]
     which: Which,
     /// The data key as it is
-    #[arg(value_name = "OLD", value_parser = data_key)]
+    #[arg(value_name = "OLD", value_parser = data_key, add = completion::data_keys())]
     old: DataKey,
     /// The data key as it shall be
     #[arg(value_name = "NEW", value_parser = data_key)]

@@ -13,10 +13,10 @@ use clap_complete::Shell;
 
 use crate::{
     admin::{self, Connection},
-    audit, change, diff, edit, escrow,
+    audit, change, completion, diff, edit, escrow,
     failure::Failure,
     hold, hook, keys, ledger, lint, merge, migrate,
-    output::{self, Format},
+    output::{self, As},
     probe::{self, Seed, check},
     recover, replicas, reseal, roots, rotate, seal, sealing_keys,
     socket::Address,
@@ -33,7 +33,7 @@ pub struct Cli {
     command: Do,
 }
 
-const NAME: &str = "strongroom";
+pub(crate) const NAME: &str = "strongroom";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +51,7 @@ Examples:
   The same for a script: the names of the checks that failed
       strongroom probe --socket S --output json | jq -r '.checks[]|select(.result==\"fail\").id'
   Completions for this shell, and the manual pages
-      strongroom completions bash > /etc/bash_completion.d/strongroom
+      source <(strongroom completions bash)
       strongroom man --dir /usr/local/share/man/man1
 
 Exit codes:
@@ -144,8 +144,10 @@ enum Do {
     #[command(after_help = ledger::EXAMPLES)]
     Ledger(Asking<ledger::Ledger>),
     /// Print completions for a shell
+    ///
+    /// It offers commands, options and files, and the data keys, objects, clusters and keys that are in them.
     #[command(
-        after_help = "Examples:\n  strongroom completions bash > /etc/bash_completion.d/strongroom\n  strongroom completions fish > ~/.config/fish/completions/strongroom.fish"
+        after_help = COMPLETIONS_EXAMPLES
     )]
     Completions {
         /// The shell
@@ -162,6 +164,15 @@ enum Do {
     },
 }
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  In ~/.bashrc, or ~/.zshrc with zsh instead of bash
+      source <(strongroom completions bash)
+  In ~/.config/fish/completions/strongroom.fish
+      strongroom completions fish | source
+The script asks this program at each Tab, and fits its version: print it at each start of the
+shell, do not keep it.";
+
 /// What asks the daemon, and where that is.
 #[derive(Args)]
 struct Asking<C: Subcommand> {
@@ -176,12 +187,21 @@ struct Probe {
     /// Where the plugin listens: a path, @name for an abstract socket, or the `endpoint` of an EncryptionConfiguration (unix:///…)
     #[arg(long, value_name = "SOCKET")]
     socket: Address,
-    /// How to print what was found
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    format: As,
     /// How long to wait for each call, such as 3s or 500ms; kube-apiserver waits 3s
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
     timeout: Duration,
+}
+
+/// Answers a shell that asks for completions; `None` where none does.
+pub fn complete() -> Option<ExitCode> {
+    match completion::answer() {
+        Ok(true) => Some(ExitCode::SUCCESS),
+        Ok(false) => None,
+        // Nobody reads a message between two keystrokes.
+        Err(_) => Some(ExitCode::FAILURE),
+    }
 }
 
 /// Does what the command line says; what went wrong is printed and becomes the exit code.
@@ -250,25 +270,18 @@ fn probe(arguments: &Probe) -> Result<ExitCode, Failure> {
     });
     let code =
         if report.result == check::Verdict::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-    match (arguments.output, unreachable) {
+    match unreachable {
         // A table of skipped checks would hide the one thing to say.
-        (Format::Table, Some(failure)) => return Err(failure),
-        (Format::Table, None) => output::result(probe::render(&report).as_bytes())?,
-        (Format::Json, _) => {
-            let json = output::json(&report)?;
-            output::result(format!("{json}\n").as_bytes())?;
-        }
+        Some(failure) if !arguments.format.is_for_machines() => Err(failure),
+        _ => arguments.format.print(&report, probe::render).map(|()| code),
     }
-    Ok(code)
 }
 
 /// From here on a person wonders whether anything happens.
 const LONG: Duration = Duration::from_secs(2);
 
 fn completions(shell: Shell) -> Result<ExitCode, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
-    output::result(&script)?;
+    output::result(&completion::script(shell))?;
     Ok(ExitCode::SUCCESS)
 }
 

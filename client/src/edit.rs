@@ -26,6 +26,7 @@ use self::{
 };
 use crate::{
     change::{Which, full_name},
+    completion,
     failure::Failure,
     keyfile,
     manifest::{self, Found, Manifest},
@@ -59,7 +60,7 @@ pub(crate) struct Edit {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present_any = ["resume", "discard"])]
     file: Option<PathBuf>,
     /// Which of several sealed Secrets in the file: its name, or NAMESPACE/NAME
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completion::objects())]
     object: Option<String>,
     /// A file with private keys, one escrow text a line; may be given more than once, or not at all
     #[arg(long = "key", value_name = "FILE", value_hint = ValueHint::FilePath)]

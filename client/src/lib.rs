@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cli        the whole command line
+//!   completion                                       what a shell offers while somebody types it
 //!   seal, unseal, change, reseal, recover            Secrets in git: sealed, opened, changed
 //!   edit                                             one of them in the user's editor, in memory
 //!   diff, merge, driver                              what git shows of them, and how it merges them
@@ -27,6 +28,7 @@ mod bitnami_keys;
 mod bitnami_secret;
 mod change;
 pub mod cli;
+mod completion;
 mod diff;
 mod driver;
 mod edit;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use strongroom::cli;
 
 /// Values of Secrets pass through buffers of libraries that do not wipe: the allocator does.
 #[global_allocator]
@@ -10,5 +11,5 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
-    strongroom::cli::run(strongroom::cli::Cli::parse())
+    cli::complete().unwrap_or_else(|| cli::run(cli::Cli::parse()))
 }

@@ -6,16 +6,20 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use serde_json::Value as Json;
+use splice::Value;
 
 use crate::failure::Failure;
 
 /// How to print what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+enum Format {
     /// For people; colours on a terminal only
     Table,
     /// For machines; stable
     Json,
+    /// The same as JSON, as YAML
+    Yaml,
 }
 
 /// `--output`, for whatever lists something.
@@ -36,10 +40,11 @@ impl As {
         match self.output {
             Format::Table => result(table(value).as_bytes()),
             Format::Json => result((json(value)? + "\n").as_bytes()),
+            Format::Yaml => result(yaml(value)?.as_bytes()),
         }
     }
 
-    /// Prints one of many values on a line of its own, or the text that is made of it.
+    /// Prints one of many values on a line of its own, or as a document of its own, or the text that is made of it.
     pub(crate) fn print_line<T: Serialize>(
         self,
         value: &T,
@@ -48,11 +53,12 @@ impl As {
         match self.output {
             Format::Table => result(text(value).as_bytes()),
             Format::Json => result((line(value)? + "\n").as_bytes()),
+            Format::Yaml => result(format!("---\n{}", yaml(value)?).as_bytes()),
         }
     }
 
-    pub(crate) fn is_json(self) -> bool {
-        self.output == Format::Json
+    pub(crate) fn is_for_machines(self) -> bool {
+        self.output != Format::Table
     }
 }
 
@@ -66,12 +72,29 @@ pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(unwritable)
 }
 
+/// A value as YAML.
+pub(crate) fn yaml(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_value(value).map(|json| splice::render(&of_json(&json))).map_err(unwritable)
+}
+
+fn of_json(json: &Json) -> Value {
+    match json {
+        Json::Object(map) => {
+            Value::mapping(map.iter().map(|(key, json)| (key.as_str(), of_json(json))))
+        }
+        Json::Array(items) => Value::sequence(items.iter().map(of_json)),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Bool(truth) => Value::Bool(*truth),
+        Json::Null => Value::Null,
+        // What does not fit stays readable, as text.
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Value::from(number.to_string()), Value::Integer)
+        }
+    }
+}
+
 fn unwritable(error: serde_json::Error) -> Failure {
-    Failure::new(
-        "the result could not be written as JSON",
-        error.to_string(),
-        "this is a bug: report it",
-    )
+    Failure::new("the result could not be written", error.to_string(), "this is a bug: report it")
 }
 
 /// Whether a person looks at stdout.
@@ -184,4 +207,47 @@ pub(crate) fn progress(line: &str) {
 /// Keeps the second and further lines under the first.
 fn indented(text: &str) -> String {
     text.replace('\n', "\n        ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let value = serde_json::json!({
+            "schema": "strongroom.dev/probe/v1",
+            "kid": "k9d1c2f44a0b7e6d3",
+            "cluster": null,
+            "serial": -3,
+            "most": u64::MAX,
+            "odd": ["yes", "12e5", "", "a: b", true, null, [], {}],
+            "rows": [{"file": "a.yaml", "missing": ["escrow"]}],
+            "detail": "first\nsecond\n",
+        });
+        let expected = "\
+schema: strongroom.dev/probe/v1
+kid: k9d1c2f44a0b7e6d3
+cluster: null
+serial: -3
+most: \"18446744073709551615\"
+odd:
+- \"yes\"
+- \"12e5\"
+- \"\"
+- \"a: b\"
+- true
+- null
+- []
+- {}
+rows:
+- file: a.yaml
+  missing:
+  - escrow
+detail: |
+  first
+  second
+";
+        assert_eq!(yaml(&value).ok().as_deref(), Some(expected));
+    }
 }

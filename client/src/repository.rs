@@ -15,7 +15,7 @@ use std::{
 
 use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys};
 
-use crate::{failure::Failure, manifest, walk::folder_of};
+use crate::{completion, failure::Failure, manifest, walk::folder_of};
 
 /// The folder of the pins, at the root of a repository.
 pub(crate) const FOLDER: &str = ".strongroom";
@@ -37,7 +37,7 @@ pub(crate) struct Repository {
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(crate) struct Clusters {
     /// Seal for this cluster of .strongroom; may be given more than once
-    #[arg(long = "cluster", value_name = "NAME", conflicts_with = "all_clusters")]
+    #[arg(long = "cluster", value_name = "NAME", conflicts_with = "all_clusters", add = completion::clusters())]
     pub(crate) names: Vec<String>,
     /// Seal for every cluster of .strongroom
     #[arg(long = "all-clusters", id = "all_clusters")]

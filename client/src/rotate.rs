@@ -201,7 +201,7 @@ impl Shown {
     }
 
     fn show(&mut self, rotation: &Rotation) -> Result<(), Failure> {
-        if self.format.is_json() || !output::is_watched() {
+        if self.format.is_for_machines() || !output::is_watched() {
             return self.format.print_line(rotation, Rotation::line);
         }
         if !std::mem::replace(&mut self.drawn, true) {

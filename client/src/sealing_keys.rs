@@ -13,9 +13,10 @@ use clap::{Args, Subcommand};
 use sealing::{KeyState, Kid, PinnedKey, SealingKeys};
 use serde::Serialize;
 
-pub(crate) use self::fetch::root_of_work_tree;
 use self::folder::Folder;
+pub(crate) use self::{fetch::root_of_work_tree, folder::published};
 use crate::{
+    completion,
     failure::Failure,
     output::{self, As},
     repository::Repository,
@@ -25,15 +26,16 @@ use crate::{
 pub(crate) const EXAMPLES: &str = "\
 The life of a sealing key:
   pending → active → retiring → retired
-  What is sealed is sealed for the active key. A retiring one still opens; `reseal --all` wraps anew what is
-  sealed for it, and then it is retired.
+  What is sealed is sealed for the active key. A retiring one still opens; `reseal --all` wraps
+  anew what is sealed for it, and then it is retired.
 
 Examples:
   Make the keys of a cluster, and take the public halves into this repository
       strongroom sealing-keys new --cluster prod --dir ~/prod-keys
       strongroom sealing-keys fetch ~/prod-keys/prod.yaml
   Rotate: a new key, then every file, then the old key goes
-      strongroom sealing-keys rotate --dir ~/prod-keys && strongroom sealing-keys fetch ~/prod-keys/prod.yaml
+      strongroom sealing-keys rotate --dir ~/prod-keys
+      strongroom sealing-keys fetch ~/prod-keys/prod.yaml
       strongroom reseal --all --key ~/prod-keys/sealing.keys
       strongroom sealing-keys retire k9d1c2f44a0b7e6d3 --dir ~/prod-keys
   Whom does this repository seal for? What does each of these keys open?
@@ -58,7 +60,7 @@ pub(crate) enum Keys {
     /// Let a retiring key be retired: nothing shall be sealed for it any more
     Retire {
         /// The key
-        #[arg(value_name = "KID", value_parser = kid)]
+        #[arg(value_name = "KID", value_parser = kid, add = completion::retiring())]
         kid: Kid,
         #[command(flatten)]
         at: At,

@@ -76,8 +76,21 @@ const INNER: [&str; 37] = [
 fn every_shell_is_told_of_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = run(&["completions", shell]);
-        for word in COMMANDS.into_iter().chain(["socket", "timeout"]) {
-            assert!(script.contains(word), "{shell} does not know {word}");
+        assert!(script.contains("STRONGROOM_COMPLETE"), "{shell}: {script}");
+        // What the script asks at a Tab behind the word before.
+        let asked = |words: &[&str]| {
+            let mut command = program(&[]);
+            command.arg("--").args(words).arg("");
+            command.env("STRONGROOM_COMPLETE", shell);
+            command.env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+            succeeds(command)
+        };
+        let offered = asked(&["strongroom"]);
+        for word in COMMANDS {
+            assert!(offered.contains(word), "{shell} does not know {word}");
+        }
+        for option in ["--socket", "--timeout"] {
+            assert!(asked(&["strongroom", "probe"]).contains(option), "{shell}: no {option}");
         }
     }
 }
@@ -104,7 +117,17 @@ fn each_command_has_a_manual_page_and_the_pages_name_each_other() {
 }
 
 fn run(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_strongroom")).args(arguments).output().unwrap();
+    succeeds(program(arguments))
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
+    command.args(arguments);
+    command
+}
+
+fn succeeds(mut command: Command) -> String {
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

@@ -56,7 +56,7 @@
 //! # What it does not do
 //! - It expands no alias and follows no merge key. What an alias repeats is not edited, nor is a mapping with `<<`.
 //! - It edits no key written with `?` and none that is a collection, and no mapping in which a key stands twice.
-//! - It does not move comments, sort keys or format; it writes no anchors, tags and nulls.
+//! - It does not move comments, sort keys or format; it writes no anchors and no tags.
 //! - It reads no UTF-16, no tabs for indentation, no raw U+0085, U+2028 and U+2029 (readers of YAML 1.1 take them for line breaks),
 //!   no byte order mark but at the start, and nothing above 16 MiB or 128 levels. Of JSON it does not read escaped surrogates
 //!   (`"\ud83d\udd11"`), which YAML does not have.

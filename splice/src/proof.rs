@@ -221,6 +221,7 @@ fn equals(file: &File<'_>, id: NodeId, value: &Value) -> bool {
     let node = file.node(id);
     match value {
         Value::Text(text) => node.is_text() && node.text() == *text,
+        Value::Null => node.is_null(),
         Value::Bool(bool) => node.as_bool() == Some(*bool),
         Value::Integer(integer) => node.as_integer() == Some(*integer),
         Value::Flow(inner) => equals(file, id, inner),

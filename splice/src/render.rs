@@ -145,6 +145,7 @@ impl Layout<'_> {
     pub(crate) fn inline(&self, value: &Value) -> String {
         match value.bare() {
             Value::Text(text) => write(text, Style::Plain, self.room(true, None)),
+            Value::Null => "null".to_owned(),
             Value::Bool(bool) => bool.to_string(),
             Value::Integer(integer) => integer.to_string(),
             Value::Sequence(items) => {

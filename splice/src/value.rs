@@ -8,6 +8,8 @@ use crate::quote::double;
 pub enum Value {
     /// Text; it is quoted where a reader could take it for something else.
     Text(String),
+    /// `null`.
+    Null,
     /// `true` or `false`.
     Bool(bool),
     /// An integer.
@@ -59,7 +61,7 @@ impl Value {
     pub(crate) fn is_sound(&self, levels: usize) -> bool {
         let Some(below) = levels.checked_sub(1) else { return false };
         match self {
-            Self::Text(_) | Self::Bool(_) | Self::Integer(_) => true,
+            Self::Text(_) | Self::Null | Self::Bool(_) | Self::Integer(_) => true,
             Self::Flow(inner) => inner.is_sound(below),
             Self::Sequence(items) => items.iter().all(|item| item.is_sound(below)),
             Self::Mapping(entries) => {
@@ -94,6 +96,7 @@ impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Text(_) => "Text(…)",
+            Self::Null => "Null",
             Self::Bool(_) => "Bool(…)",
             Self::Integer(_) => "Integer(…)",
             Self::Mapping(_) => "Mapping(…)",

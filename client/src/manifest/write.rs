@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use splice::{At, File, NodeId, Splice, SpliceError, Value};
 
 use super::{Found, Manifest, template};
-use crate::{failure::Failure, unseal::Form};
+use crate::{failure::Failure, output, unseal::Form};
 
 /// A new object.
 pub(crate) fn document(object: &SealedSecret) -> Value {
@@ -155,20 +155,8 @@ fn wrap_value(wrap: &Wrap) -> Value {
 pub(crate) fn encode(secrets: &[Json], form: Form) -> Result<Vec<u8>, Failure> {
     if form == Form::Json {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": secrets});
-        return crate::output::json(&list).map(|text| (text + "\n").into_bytes());
+        return output::json(&list).map(|text| (text + "\n").into_bytes());
     }
-    let documents: Vec<_> = secrets.iter().map(|secret| splice::render(&value(secret))).collect();
+    let documents: Vec<_> = secrets.iter().map(output::yaml).collect::<Result<_, _>>()?;
     Ok(documents.join("---\n").into_bytes())
-}
-
-fn value(json: &Json) -> Value {
-    match json {
-        Json::Object(map) => {
-            Value::mapping(map.iter().map(|(key, json)| (key.as_str(), value(json))))
-        }
-        Json::Array(items) => Value::sequence(items.iter().map(value)),
-        Json::String(string) => Value::from(string.as_str()),
-        Json::Bool(truth) => Value::Bool(*truth),
-        other => Value::from(other.to_string()),
-    }
 }

@@ -9,6 +9,7 @@
 //! Invariant: a key is in `sealing.keys`, on disk, before it is in the list.
 
 use std::{
+    fmt::Display,
     fs, io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -78,25 +79,9 @@ impl Folder {
             )
         })?;
         let identity = ClusterIdentity::from_seed(seed);
-        let refused = |why: String| {
-            Failure::new(
-                format!("{} has no list of sealing keys that its identity signed", path.display()),
-                why,
-                "name the folder that `strongroom sealing-keys new` made, or put <cluster>.yaml back as it was",
-            )
-        };
-        let entries = fs::read_dir(path).map_err(|error| refused(error.to_string()))?;
-        let mut lists = entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
-        let (Some(list), None) = (lists.next(), lists.next()) else {
-            return Err(refused("there is not exactly one file <cluster>.yaml".to_owned()));
-        };
-        let bytes = fs::read(&list).map_err(|error| refused(error.to_string()))?;
-        let json = manifest::one_object(&bytes).map_err(|error| refused(error.to_string()))?;
-        let list = SealingKeys::parse(&json).map_err(|error| refused(error.to_string()))?;
+        let list = published(path)?;
         if list.identity != identity.public() {
-            return Err(refused("it was signed by another identity".to_owned()));
+            return Err(no_list(path, "it was signed by another identity"));
         }
         Ok(Self { path: path.to_owned(), identity, list })
     }
@@ -179,6 +164,29 @@ fn line(head: &str, seed: &KeyMaterial) -> Zeroizing<Vec<u8>> {
     out.extend_from_slice(text.as_bytes());
     out.push(b'\n');
     out
+}
+
+/// The public list in a folder that [`Folder::make`] made; reads no private key.
+pub(crate) fn published(path: &Path) -> Result<SealingKeys, Failure> {
+    let refused = |error: &dyn Display| no_list(path, error);
+    let entries = fs::read_dir(path).map_err(|error| refused(&error))?;
+    let mut lists = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    let (Some(list), None) = (lists.next(), lists.next()) else {
+        return Err(refused(&"there is not exactly one file <cluster>.yaml"));
+    };
+    let bytes = fs::read(&list).map_err(|error| refused(&error))?;
+    let json = manifest::one_object(&bytes).map_err(|error| refused(&error))?;
+    SealingKeys::parse(&json).map_err(|error| refused(&error))
+}
+
+fn no_list(path: &Path, why: impl Display) -> Failure {
+    Failure::new(
+        format!("{} has no list of sealing keys that its identity signed", path.display()),
+        why.to_string(),
+        "name the folder that `strongroom sealing-keys new` made, or put <cluster>.yaml back as it was",
+    )
 }
 
 fn create(path: &Path, content: &[u8]) -> Result<(), Failure> {

@@ -8,6 +8,7 @@
 )]
 
 mod change;
+mod completion;
 mod keys;
 mod killed;
 mod quiet;

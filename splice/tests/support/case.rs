@@ -170,7 +170,7 @@ pub(crate) fn value(json: serde_json::Value) -> Value {
         serde_json::Value::Object(entries) => {
             Value::Mapping(entries.into_iter().map(|(key, inner)| (key, value(inner))).collect())
         }
-        serde_json::Value::Null => panic!("there is no null to write"),
+        serde_json::Value::Null => Value::Null,
     }
 }
 
