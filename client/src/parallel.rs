@@ -20,10 +20,10 @@ const LONG: Duration = Duration::from_secs(2);
 const AT_LEAST: usize = 4;
 
 /// `work` for each, with the results in the order of `all`. On a terminal a bar shows how far it is, where it takes long.
-pub(crate) fn map<T: Sync, R: Send>(
-    all: &[T],
+pub(crate) fn map<'t, T: Sync, R: Send>(
+    all: &'t [T],
     doing: &'static str,
-    work: impl Fn(&T) -> R + Sync,
+    work: impl Fn(&'t T) -> R + Sync,
 ) -> Vec<R> {
     let threads =
         thread::available_parallelism().map_or(1, NonZero::get).max(AT_LEAST).min(all.len().max(1));

@@ -1,15 +1,17 @@
 //! `strongroom recover`: a whole repository from the printed escrow key, on a machine without network.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     io::IsTerminal as _,
     os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, ValueHint};
 use sealing::{KeyRing, SealingKey, parse_escrow_text};
+use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -39,7 +41,7 @@ pub(crate) struct Recover {
     /// A file with the escrow text; without it, the text is asked for
     #[arg(long = "key", id = "key", value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
-    /// Write each Secret into a file of its own in this new folder, mode 0700, instead of all to stdout
+    /// Write into this new folder, mode 0700, by the same paths, instead of all to stdout
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     to: Option<PathBuf>,
     /// Open everything, and print which Secrets opened instead of what is in them
@@ -51,11 +53,12 @@ impl Recover {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let ring = if self.files.is_empty() { asked()? } else { keyfile::read_ring(&self.files)? };
         let files = walk::manifests(&self.paths)?;
-        // One file that does not open must not keep the others shut.
-        let (secrets, shut) =
-            parallel::sorted(parallel::map(&files, "opening", |path| read(path, &ring)));
-        shut.iter().for_each(output::failure);
-        if secrets.is_empty() && shut.is_empty() {
+        // One Secret that does not open must not keep the others shut.
+        let all = parallel::map(&files, "opening", |path| Opened::read(path, &ring));
+        all.iter().flat_map(|opened| &opened.shut).for_each(output::failure);
+        let shut = all.iter().map(|opened| opened.shut.len()).sum::<usize>();
+        let secrets = || all.iter().flat_map(|opened| &opened.secrets);
+        if secrets().next().is_none() && shut == 0 {
             return Err(Failure::new(
                 "there is nothing to recover",
                 "no file here has a sealed Secret",
@@ -64,29 +67,59 @@ impl Recover {
         }
         match &self.to {
             _ if self.check => {
-                let names: String =
-                    secrets.iter().map(|secret| format!("{} opens\n", name(secret))).collect();
+                let names: String = secrets().map(|secret| name(secret) + " opens\n").collect();
                 output::result(names.as_bytes())?;
             }
-            None => output::result(&manifest::encode(&secrets, Form::Yaml)?)?,
-            Some(folder) => write(folder, &secrets)?,
+            None => {
+                output::result(&manifest::encode(secrets(), Form::Yaml)?)?;
+                twice(&all);
+            }
+            Some(folder) => write(folder, &all)?,
         }
-        output::note(&format!("{} Secrets opened, {} files did not", secrets.len(), shut.len()));
-        Ok(if shut.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        output::note(&format!("{} Secrets opened, {shut} did not", secrets().count()));
+        Ok(if shut == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// The Secrets of a file, opened; none where it has no sealed one.
-fn read(path: &Path, ring: &KeyRing) -> Result<Vec<serde_json::Value>, Failure> {
-    let manifest = Manifest::read(path)?;
-    if !manifest.mentions(sealing::KIND) {
-        return Ok(Vec::new());
+/// What came of one file.
+struct Opened<'a> {
+    file: &'a Path,
+    /// The Secrets that opened.
+    secrets: Vec<Json>,
+    /// Why others did not.
+    shut: Vec<Failure>,
+}
+
+impl<'a> Opened<'a> {
+    fn read(file: &'a Path, ring: &KeyRing) -> Self {
+        let mut out = Self { file, secrets: Vec::new(), shut: Vec::new() };
+        if let Err(failure) = out.open(ring) {
+            out.shut.push(failure);
+        }
+        out
     }
-    let file = manifest.parse()?;
-    manifest::sealed_objects(&file)
-        .into_iter()
-        .map(|found| unseal::open(&manifest, &file, found, ring))
-        .collect()
+
+    /// Opens what is in the file; fails where that cannot be known.
+    fn open(&mut self, ring: &KeyRing) -> Result<(), Failure> {
+        let manifest = Manifest::read(self.file)?;
+        if !manifest.mentions(sealing::KIND) {
+            return Ok(());
+        }
+        let file = manifest.parse()?;
+        for found in manifest::sealed_objects(&file) {
+            match unseal::open(&manifest, &file, found, ring) {
+                Ok(secret) => self.secrets.push(secret),
+                Err(failure) => self.shut.push(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where its Secrets go: the same folders and name, below another one.
+    fn place(&self) -> PathBuf {
+        let normal = self.file.components().filter(|part| matches!(part, Component::Normal(_)));
+        if self.file == Path::new("-") { PathBuf::from("stdin.yaml") } else { normal.collect() }
+    }
 }
 
 fn asked() -> Result<KeyRing, Failure> {
@@ -115,7 +148,20 @@ fn asked() -> Result<KeyRing, Failure> {
     Err(failed(io::Error::other("five texts were wrong")))
 }
 
-fn write(folder: &Path, secrets: &[serde_json::Value]) -> Result<(), Failure> {
+/// Writes what opened as it lay: the same folders, the same files.
+fn write(folder: &Path, all: &[Opened<'_>]) -> Result<(), Failure> {
+    let mut places = BTreeMap::new();
+    for opened in all.iter().filter(|opened| !opened.secrets.is_empty()) {
+        if let Some(other) = places.insert(opened.place(), opened) {
+            let (a, b) = (other.file.display(), opened.file.display());
+            return Err(Failure::new(
+                format!("{a} and {b} would be one file"),
+                format!("both are {} below {}", opened.place().display(), folder.display()),
+                "recover them one after the other, into two folders",
+            )
+            .usage());
+        }
+    }
     let failed = |error: io::Error| {
         Failure::new(
             format!("{} cannot be written", folder.display()),
@@ -123,17 +169,36 @@ fn write(folder: &Path, secrets: &[serde_json::Value]) -> Result<(), Failure> {
             "name a folder that does not exist, best on a memory-backed file system, such as /run/user/UID",
         )
     };
-    fs::DirBuilder::new().mode(0o700).create(folder).map_err(failed)?;
-    for secret in secrets {
-        let text = manifest::encode(std::slice::from_ref(secret), Form::Yaml)?;
-        let path = folder.join(format!("{}.yaml", name(secret).replace('/', ".")));
+    let mut make = fs::DirBuilder::new();
+    make.mode(0o700).create(folder).map_err(failed)?;
+    make.recursive(true);
+    for (place, opened) in places {
+        let is_json = place.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+        let form = if is_json { Form::Json } else { Form::Yaml };
+        let path = folder.join(place);
+        make.create(walk::folder_of(&path)).map_err(failed)?;
+        let text = manifest::encode(&opened.secrets, form)?;
         durable::create(&path, &text, 0o600, &|_| {}).map_err(failed)?;
         output::result(format!("{}\n", path.display()).as_bytes())?;
     }
     Ok(())
 }
 
-fn name(secret: &serde_json::Value) -> String {
+/// Says which Secrets were opened from several files: whoever applies them in order keeps the last.
+fn twice(all: &[Opened<'_>]) {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for opened in all {
+        for secret in &opened.secrets {
+            files.entry(name(secret)).or_default().push(opened.file.display().to_string());
+        }
+    }
+    for (name, files) in files.iter().filter(|(_, files)| files.len() > 1) {
+        let files = files.join(", ");
+        output::note(&format!("{name} is in {files}; --to DIR keeps them apart"));
+    }
+}
+
+fn name(secret: &Json) -> String {
     let field = |name: &str| {
         secret
             .pointer(&format!("/metadata/{name}"))

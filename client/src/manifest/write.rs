@@ -152,11 +152,16 @@ fn wrap_value(wrap: &Wrap) -> Value {
 }
 
 /// Secrets in clear text, for stdout.
-pub(crate) fn encode(secrets: &[Json], form: Form) -> Result<Vec<u8>, Failure> {
+pub(crate) fn encode<'a>(
+    secrets: impl IntoIterator<Item = &'a Json>,
+    form: Form,
+) -> Result<Vec<u8>, Failure> {
+    let secrets = secrets.into_iter();
     if form == Form::Json {
+        let secrets: Vec<_> = secrets.collect();
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": secrets});
         return output::json(&list).map(|text| (text + "\n").into_bytes());
     }
-    let documents: Vec<_> = secrets.iter().map(output::yaml).collect::<Result<_, _>>()?;
+    let documents: Vec<_> = secrets.map(output::yaml).collect::<Result<_, _>>()?;
     Ok(documents.join("---\n").into_bytes())
 }

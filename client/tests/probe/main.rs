@@ -228,10 +228,7 @@ fn a_plugin_that_does_not_answer_in_time_fails_that_call_alone() {
         let (report, output) = probe(&plugin.socket, &["--timeout", "1s"]);
         assert_eq!(named(&report, "fail"), [failed], "{method}: {report:#}");
         assert_eq!(check(&report, unasked)["result"], "skipped", "{method}");
-        assert!(
-            detail(&report, failed).starts_with("no answer within 1s"),
-            "{method}: {report:#}"
-        );
+        assert!(detail(&report, failed).starts_with("no answer within 1s"), "{method}: {report:#}");
         assert_eq!(output.status.code(), Some(1));
     }
 }

@@ -1,6 +1,6 @@
 //! On the day that everything else is lost.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use crate::repo::{Repo, secret};
 
@@ -78,24 +78,79 @@ fn one_file_that_does_not_open_keeps_no_other_shut() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("a/db.yaml:1:1: prod/other does not open"), "{said}");
     assert!(said.contains("it was sealed for name \"db\", and has \"other\""), "{said}");
-    assert!(said.contains("2 Secrets opened, 1 files did not"), "{said}");
+    assert!(said.contains("2 Secrets opened, 1 did not"), "{said}");
 }
 
 #[test]
-fn folder_gets_one_file_a_secret_for_its_owner_only() {
+fn folder_gets_the_same_files_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let (repo, text) = lost();
     let to = repo.beside("recovered");
     let printed = repo
         .ok_with(&["recover", ".", "--key", "-", "--to", to.to_str().unwrap()], text.as_bytes());
-    assert_eq!(printed.lines().count(), 3);
+    let there = ["a/b/web.yaml", "a/db.yaml", "c/queue.yaml"].map(|file| to.join(file));
+    assert_eq!(printed.lines().map(PathBuf::from).collect::<Vec<_>>(), there);
+    let db = fs::read_to_string(&there[1]).unwrap();
+    assert!(db.contains("kind: Secret\n") && db.contains("name: db\n"), "{db}");
     assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o700);
-    for line in printed.lines() {
-        assert_eq!(fs::metadata(line).unwrap().permissions().mode() & 0o777, 0o600);
+    for file in there {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
     let output = repo
         .run_with(&["recover", ".", "--key", "-", "--to", to.to_str().unwrap()], text.as_bytes());
     assert_eq!(output.status.code(), Some(1), "a folder that is there is not written into");
+}
+
+#[test]
+fn one_secret_that_does_not_open_keeps_no_other_in_its_file_shut() {
+    let (repo, text) = lost();
+    let spoiled = repo.read("a/db.yaml").replace("name: db\n", "name: other\n");
+    repo.write("both.yaml", format!("{spoiled}---\n{}", repo.read("c/queue.yaml")));
+    let output = repo.run_with(&["recover", "both.yaml", "--key", "-", "--check"], text.as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "prod/queue opens\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("both.yaml:1:1: prod/other does not open"), "{said}");
+    assert!(said.contains("1 Secrets opened, 1 did not"), "{said}");
+}
+
+#[test]
+fn two_secrets_of_one_name_are_both_recovered() {
+    let (repo, text) = lost();
+    for (file, of) in [("d/db.yaml", "a/db.yaml"), ("d/list.json", "c/queue.yaml")] {
+        repo.write(file, repo.read(of));
+    }
+    let output = repo.run_with(&["recover", ".", "--key", "-"], text.as_bytes());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("prod/db is in ./a/db.yaml, ./d/db.yaml; --to DIR keeps them"), "{said}");
+    assert!(said.contains("prod/queue is in ./c/queue.yaml, ./d/list.json"), "{said}");
+
+    let to = repo.beside("recovered");
+    let to = to.to_str().unwrap();
+    repo.ok_with(&["recover", ".", "--key", "-", "--to", to], text.as_bytes());
+    for file in ["a/db.yaml", "d/db.yaml"] {
+        let opened = fs::read_to_string(repo.beside("recovered").join(file)).unwrap();
+        assert!(opened.contains("name: db\n"), "{opened}");
+    }
+    let list = fs::read_to_string(repo.beside("recovered/d/list.json")).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["items"][0]["metadata"]["name"], "queue");
+}
+
+#[test]
+fn two_files_that_would_be_one_are_refused_before_anything_is_written() {
+    let (repo, text) = lost();
+    let to = repo.beside("recovered");
+    let arguments = ["recover", "a", "./a", "--key", "-", "--to", to.to_str().unwrap()];
+    let output = repo.run_with(&arguments, text.as_bytes());
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("a/b/web.yaml and ./a/b/web.yaml would be one file"), "{said}");
+    assert!(!to.exists());
 }
 
 #[test]
