@@ -67,7 +67,7 @@ impl Escrow {
         // The private half is out before anything is sealed for it.
         let text = printed(&key, &escrow.since);
         match &to_file {
-            None => output::result(&text)?,
+            None => output::only_copy(&text)?,
             Some(file) => durable::create(file, &text, 0o600, &|_| {})
                 .map_err(|error| unwritable(file, &error))?,
         }

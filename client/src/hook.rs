@@ -5,7 +5,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -130,6 +130,7 @@ impl File {
             || self.is_run_by_another()
             || !is_there(&self.path)
             || !is_there(&self.kept)
+            || self.is_kept()
         {
             return Ok(());
         }
@@ -147,7 +148,7 @@ impl File {
             return Ok(());
         }
         if !self.is_ours() && self.path.symlink_metadata().is_ok() {
-            fs::rename(&self.path, &self.kept).map_err(failed)?;
+            self.keep().map_err(failed)?;
         }
         durable::replace(&self.path, script(self.name).as_bytes(), 0o755, &|_| {})
             .map_err(failed)?;
@@ -156,6 +157,23 @@ impl File {
         let before = if self.kept.exists() { "; the hook that was there runs first" } else { "" };
         output::note(&format!("{} looks at what is staged{before}", self.path.display()));
         Ok(())
+    }
+
+    /// Gives the hook that is there a second name, so that there is a hook at any moment.
+    fn keep(&self) -> io::Result<()> {
+        if self.is_kept() {
+            return Ok(());
+        }
+        // Not every file system has second names.
+        fs::hard_link(&self.path, &self.kept).or_else(|_| fs::rename(&self.path, &self.kept))
+    }
+
+    /// Whether an installation gave it that name already, and came to its end there.
+    fn is_kept(&self) -> bool {
+        let file = |path: &Path| {
+            path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok()
+        };
+        file(&self.path).is_some_and(|there| file(&self.kept) == Some(there))
     }
 
     fn uninstall(&self) -> Result<(), Failure> {

@@ -155,15 +155,28 @@ pub(crate) fn confirm(what: &str, said: bool) -> Result<(), Failure> {
 
 /// Writes a result. A reader that has gone away (`| head`) is no failure.
 pub(crate) fn result(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
-            "the result could not be written",
-            error.to_string(),
-            "check where stdout leads to (disk full?) and run the command again",
-        )),
-        _ => Ok(()),
+    match write(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(unwritten),
     }
+}
+
+/// Writes what exists nowhere else: here a reader that has gone away is a failure.
+pub(crate) fn only_copy(bytes: &[u8]) -> Result<(), Failure> {
+    write(bytes).map_err(unwritten)
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
+}
+
+fn unwritten(error: io::Error) -> Failure {
+    Failure::new(
+        "the result could not be written",
+        error.to_string(),
+        "check where stdout leads to (disk full? no such program behind the pipe?) and run the command again",
+    )
 }
 
 /// Says what is wrong. When stderr is gone too, the exit code still tells.

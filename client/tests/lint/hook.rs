@@ -1,6 +1,6 @@
 //! What is staged is looked at before each commit, beside whatever was there.
 
-use std::{fs, io::Write as _, process::Stdio};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio, time::Instant};
 
 use crate::repo::{Repo, secret};
 
@@ -220,6 +220,43 @@ fn neither_of_two_hooks_is_lost() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(repo.read(".git/hooks/pre-commit").contains("second"));
     assert!(repo.read(".git/hooks/pre-commit.before-strongroom").contains("first"));
+}
+
+#[test]
+fn a_hook_is_there_whenever_an_installation_ends() {
+    let repo = Repo::new();
+    let hook = repo.path(".git/hooks/pre-commit");
+    let kept = repo.path(".git/hooks/pre-commit.before-strongroom");
+    let theirs = "#!/bin/sh\n# theirs\n";
+    // As it is between the two steps.
+    repo.script(&hook, theirs);
+    fs::hard_link(&hook, &kept).unwrap();
+    repo.ok(&["hook", "install"]);
+    assert_eq!(fs::read_to_string(&kept).unwrap(), theirs);
+    assert!(fs::read_to_string(&hook).unwrap().contains("strongroom lint --staged"));
+
+    let begun = Instant::now();
+    repo.ok(&["hook", "install"]);
+    let whole = begun.elapsed();
+    for moment in 0..40 {
+        let _ = fs::remove_file(&kept);
+        fs::remove_file(&hook).unwrap();
+        repo.script(&hook, theirs);
+        let mut child = repo.command("strongroom").args(["hook", "install"]).spawn().unwrap();
+        let until = Instant::now() + whole.mul_f64(f64::from(moment) / 32.0);
+        while Instant::now() < until && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let now = fs::read_to_string(&hook).unwrap();
+        let is_ours = now.contains("strongroom lint --staged");
+        assert!(is_ours || now == theirs, "killed at {moment}: {now}");
+        assert!(!is_ours || fs::read_to_string(&kept).unwrap() == theirs, "killed at {moment}");
+        assert_ne!(hook.metadata().unwrap().permissions().mode() & 0o100, 0, "it can be run");
+        repo.ok(&["hook", "install"]);
+        assert_eq!(fs::read_to_string(&kept).unwrap(), theirs);
+    }
 }
 
 #[test]

@@ -154,6 +154,18 @@ fn two_files_that_would_be_one_are_refused_before_anything_is_written() {
 }
 
 #[test]
+fn escrow_key_that_nobody_took_is_not_sealed_for() {
+    let repo = Repo::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = repo.command(&["escrow", "new"]).stdout(writer).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no such program behind the pipe?"), "{said}");
+    assert!(!repo.path(".strongroom/escrow.yaml").exists());
+}
+
+#[test]
 fn second_escrow_key_is_asked_for_by_name() {
     let repo = Repo::new();
     repo.ok(&["escrow", "new"]);

@@ -89,17 +89,20 @@ fn strongroom_killed_beside_its_editor_leaves_the_draft() {
 
 #[test]
 fn an_interrupt_is_for_the_editor_and_a_termination_ends_both_with_the_draft_kept() {
-    let editing = Editing::new(&["a"]);
-    let script = format!("{CHANGE}; touch saved; exec sleep 60");
-    let child = editing.start(&script, &["db.yaml"]);
-    wait_for(&editing.sandbox.root().join("saved"));
-    signal("-INT", &child);
-    signal("-QUIT", &child);
-    signal("-TERM", &child);
-    let edited = done(&child.wait_with_output().unwrap());
-    assert!(!edited.ok && edited.said.contains("your draft is kept"), "{}", edited.said);
-    assert!(editing.edit("true", &["--resume"]).ok);
-    assert_eq!(editing.sandbox.opened("db.yaml")["a"], "edited text");
+    // A terminal that is closed sends HUP.
+    for end in ["-TERM", "-HUP"] {
+        let editing = Editing::new(&["a"]);
+        let script = format!("{CHANGE}; touch saved; exec sleep 60");
+        let child = editing.start(&script, &["db.yaml"]);
+        wait_for(&editing.sandbox.root().join("saved"));
+        signal("-INT", &child);
+        signal("-QUIT", &child);
+        signal(end, &child);
+        let edited = done(&child.wait_with_output().unwrap());
+        assert!(!edited.ok && edited.said.contains("your draft is kept"), "{}", edited.said);
+        assert!(editing.edit("true", &["--resume"]).ok);
+        assert_eq!(editing.sandbox.opened("db.yaml")["a"], "edited text");
+    }
 }
 
 #[test]
