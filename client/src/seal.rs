@@ -1,6 +1,7 @@
 //! `strongroom seal`: Secrets in clear text become sealed ones; whatever else is in the file stays as it is.
 
 mod bitnami;
+mod comments;
 mod existing;
 
 use std::{
@@ -67,7 +68,7 @@ pub(crate) struct Seal {
     /// Seal every value anew, also those that did not change
     #[arg(long)]
     fresh: bool,
-    /// Seal although a value stands elsewhere in the output in clear text too
+    /// Seal although a value stands elsewhere in the output in clear text too, or a comment looks like one
     #[arg(long)]
     accept_leftovers: bool,
     /// Say what would be sealed, and write nothing
@@ -207,7 +208,10 @@ impl Seal {
             let done = match (written, found.document) {
                 // What is there stays as it is written, but for what changed.
                 (Some(text), Some(document)) => splice.replace_document(document, &text),
-                _ => splice.replace(found.node, manifest::document(&object)),
+                _ => {
+                    let sealed = manifest::document(&object);
+                    splice.replace(found.node, comments::kept(&file, found.node, sealed, "values"))
+                }
             };
             done.map_err(|error| unsafe_change(source, &error))?;
             learnt.extend(entries);
@@ -323,7 +327,7 @@ impl Seal {
         Ok((object, learnt))
     }
 
-    /// Refuses an output that still has a value in clear text, say in a comment.
+    /// Refuses an output that still has a value in clear text, say in a comment, or one of before.
     fn scan(
         &self,
         source: &Manifest,
@@ -332,6 +336,14 @@ impl Seal {
         secret: &Secret,
         sealed: &[u8],
     ) -> Result<(), Failure> {
+        if let Some(place) = comments::like_a_value(file, found.node) {
+            return Err(source.failure(
+                place,
+                "a comment looks like a value that was commented out",
+                "comments are kept, so that it would be committed in clear text",
+                "take it out, and seal again; or --accept-leftovers, where it is no secret",
+            ));
+        }
         for (key, plaintext) in &secret.values {
             let value = plaintext.expose_secret();
             if value.len() < SHORTEST {

@@ -7,7 +7,7 @@ mod layout;
 mod patch;
 mod scalar;
 
-pub(crate) use layout::find_past_gap;
+pub(crate) use layout::{find_past_gap, line_end};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -65,6 +65,7 @@
 
 #![forbid(unsafe_code)]
 
+mod comments;
 mod decode;
 mod document;
 mod edit;
@@ -83,6 +84,7 @@ mod tree;
 mod value;
 
 pub use crate::{
+    comments::Comment,
     document::Document,
     edit::{At, Splice},
     error::{ParseError, Place, Problem, Refusal, SpliceError},

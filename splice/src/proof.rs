@@ -224,7 +224,7 @@ fn equals(file: &File<'_>, id: NodeId, value: &Value) -> bool {
         Value::Null => node.is_null(),
         Value::Bool(bool) => node.as_bool() == Some(*bool),
         Value::Integer(integer) => node.as_integer() == Some(*integer),
-        Value::Flow(inner) => equals(file, id, inner),
+        Value::Flow(inner) | Value::Commented(_, inner) => equals(file, id, inner),
         Value::Sequence(items) => {
             node.kind() == Kind::Sequence
                 && node.items().count() == items.len()

@@ -66,12 +66,13 @@ impl Default for Layout<'_> {
 impl Layout<'_> {
     /// The entries of a mapping or the items of a sequence, each on its line; the first where the text ends now.
     pub(crate) fn lines(&self, out: &mut String, value: &Value, column: usize) {
-        match value {
+        match value.comments().1 {
             Value::Mapping(entries) => {
                 for (number, (key, value)) in entries.iter().enumerate() {
                     if number > 0 {
                         self.new_line(out, column);
                     }
+                    let value = self.comments(out, value, column);
                     out.push_str(&self.entry(key, value, column, Style::Plain));
                 }
             }
@@ -80,11 +81,22 @@ impl Layout<'_> {
                     if number > 0 {
                         self.new_line(out, column);
                     }
+                    let item = self.comments(out, item, column);
                     out.push_str(&self.item(item, column));
                 }
             }
             _ => {}
         }
+    }
+
+    /// The comments of a value, each with the line break behind it; returns the value without them.
+    fn comments<'v>(&self, out: &mut String, value: &'v Value, column: usize) -> &'v Value {
+        let (comments, value) = value.comments();
+        for comment in comments {
+            out.push_str(comment);
+            self.new_line(out, column);
+        }
+        value
     }
 
     /// `key: value` in a mapping in `column`.
@@ -116,7 +128,7 @@ impl Layout<'_> {
     /// What follows the colon of a key in `column`.
     pub(crate) fn after(&self, value: &Value, column: usize) -> String {
         let mut out = String::new();
-        match value {
+        match value.comments().1 {
             Value::Text(text) => {
                 out.push(' ');
                 let room = self.room(false, Some(column + self.step));
@@ -159,7 +171,7 @@ impl Layout<'_> {
                     .collect();
                 ["{", &entries.join(self.comma), "}"].concat()
             }
-            Value::Flow(_) => String::new(),
+            Value::Flow(_) | Value::Commented(..) => String::new(),
         }
     }
 
@@ -170,7 +182,7 @@ impl Layout<'_> {
     /// JSON with one entry on each line; `indent` is that of the line it begins on.
     pub(crate) fn pretty(&self, out: &mut String, value: &Value, indent: &str, step: &str) {
         let deeper = [indent, step].concat();
-        match value {
+        match value.comments().1 {
             Value::Mapping(entries) if !entries.is_empty() => {
                 out.push('{');
                 for (number, (key, value)) in entries.iter().enumerate() {

@@ -18,6 +18,8 @@ pub enum Value {
     Mapping(Vec<(String, Value)>),
     /// Values in order.
     Sequence(Vec<Value>),
+    /// A value of a new block collection, with comments above its line, each from its `#` on. Elsewhere they are left out.
+    Commented(Vec<String>, Box<Value>),
     /// A mapping or sequence written with brackets on one line, with all that it holds.
     Flow(Box<Value>),
 }
@@ -39,13 +41,27 @@ impl Value {
         Self::Flow(Box::new(self))
     }
 
-    /// The value without the wish for brackets.
+    /// The same, with comments above it: a line each, which begins with `#`.
+    #[must_use]
+    pub fn commented(self, comments: Vec<String>) -> Self {
+        Self::Commented(comments, Box::new(self))
+    }
+
+    /// The value without its comments and the wish for brackets.
     pub(crate) fn bare(&self) -> &Self {
         let mut value = self;
-        while let Self::Flow(inner) = value {
+        while let Self::Flow(inner) | Self::Commented(_, inner) = value {
             value = inner;
         }
         value
+    }
+
+    /// Its comments, and the value without them.
+    pub(crate) fn comments(&self) -> (&[String], &Self) {
+        match self {
+            Self::Commented(comments, inner) => (comments, inner),
+            value => (&[], value),
+        }
     }
 
     /// Whether it is written with lines of its own in block style.
@@ -53,6 +69,7 @@ impl Value {
         match self {
             Self::Mapping(entries) => !entries.is_empty(),
             Self::Sequence(items) => !items.is_empty(),
+            Self::Commented(_, inner) => inner.is_block(),
             _ => false,
         }
     }
@@ -63,6 +80,9 @@ impl Value {
         match self {
             Self::Text(_) | Self::Null | Self::Bool(_) | Self::Integer(_) => true,
             Self::Flow(inner) => inner.is_sound(below),
+            Self::Commented(comments, inner) => {
+                comments.iter().all(|comment| is_comment(comment)) && inner.is_sound(below)
+            }
             Self::Sequence(items) => items.iter().all(|item| item.is_sound(below)),
             Self::Mapping(entries) => {
                 let keys: std::collections::BTreeSet<_> =
@@ -72,6 +92,14 @@ impl Value {
             }
         }
     }
+}
+
+/// One line, of characters that YAML takes as they are.
+fn is_comment(text: &str) -> bool {
+    let is_other = |char: char| {
+        char.is_control() && char != '\t' || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}')
+    };
+    text.starts_with('#') && !text.contains(is_other)
 }
 
 /// Readers take keys of up to 1,024 characters without `?`.
@@ -101,6 +129,7 @@ impl fmt::Debug for Value {
             Self::Integer(_) => "Integer(…)",
             Self::Mapping(_) => "Mapping(…)",
             Self::Sequence(_) => "Sequence(…)",
+            Self::Commented(..) => "Commented(…)",
             Self::Flow(_) => "Flow(…)",
         })
     }

@@ -7,7 +7,7 @@
 )]
 
 use proptest::prelude::*;
-use splice::{File, Kind, Node, Place, Style, parse};
+use splice::{File, Kind, Node, Place, Style, Value, parse};
 
 fn root<'f>(file: &'f File<'_>) -> Node<'f> {
     file.node(file.documents()[0].root().expect("a value"))
@@ -165,6 +165,60 @@ fn aliases_are_told_and_not_followed() {
     assert_eq!((alias.kind(), alias.alias(), alias.items().count()), (Kind::Alias, Some("x"), 0));
 }
 
+/// Comments of the first document, each behind the keys that it is about.
+fn comments(text: &str) -> Vec<String> {
+    let file = parse(text.as_bytes()).expect("YAML");
+    let all = file.comments(file.documents()[0].root().expect("a value"));
+    for comment in &all {
+        let line = file.line(comment.place.line);
+        let at: String = line.chars().skip(comment.place.column - 1).collect();
+        assert!(at.starts_with(comment.text), "{comment:?} is not there");
+    }
+    all.iter().map(|comment| format!("{} {}", comment.about.join("."), comment.text)).collect()
+}
+
+#[test]
+fn comments_are_about_the_entry_on_their_line_or_below() {
+    let text = "\
+# before all
+a: 1 # a1
+# b1
+
+  # b2
+b: # b3
+  # c1
+  c: 'x # no' # c2
+  d: | # d1
+    # no
+    text
+  # e1
+  e: >-
+    # no
+# f1
+f: {g: [1, # g1
+  2], # g2
+  # h1
+  h: i#no} # h2
+s:
+- &x # t0
+  t: u # t1
+# s2
+- v # s3
+# last
+";
+    let expected = [
+        "a # a1", "b # b1", "b # b2", "b # b3", "b.c # c1", "b.c # c2", "b.d # d1", "b.e # e1",
+        "f # f1", "f.g # g1", "f.g # g2", "f.h # h1", "f.h # h2", "s.t # t0", "s.t # t1", "s # s2",
+        "s # s3",
+    ];
+    assert_eq!(comments(text), expected);
+    assert_eq!(comments(&text.replace('\n', "\r\n")), expected);
+    assert_eq!(comments("a: b # c"), ["a # c"]);
+    assert_eq!(comments("{a: b, # c\n}"), ["a # c"]);
+    assert_eq!(comments("{ # c\n}"), [" # c"]);
+    assert_eq!(comments("a: \"# b\"\n# c\n"), Vec::<String>::new());
+}
+
 proptest! {
     #[test]
     fn places_and_lines_are_those_of_an_editor(lines in prop::collection::vec("[a-zé🔑 ]{0,40}", 0..120), end in 0..3_usize, at in any::<prop::sample::Index>()) {
@@ -183,5 +237,33 @@ proptest! {
         }
         prop_assert_eq!(file.line(lines.len() + 1), "");
         prop_assert_eq!(file.line(lines.len() + 2), "");
+    }
+
+    #[test]
+    fn comments_that_are_written_are_read(above in prop::collection::vec(prop::collection::vec("#[ -~é🔑]{0,20}", 0..3), 1..6)) {
+        let entry = |(number, comments): (usize, &Vec<String>)| {
+            let value = if number % 3 == 2 {
+                Value::mapping([("inner", Value::from("a\n# b\n").commented(comments.clone()))])
+            } else {
+                Value::from(["x", "y\nz\n"][number % 2])
+            };
+            (format!("k{number}"), value.commented(comments.clone()))
+        };
+        let mut entries = vec![("first".to_owned(), Value::from("x"))];
+        entries.extend(above.iter().enumerate().map(entry));
+        let text = splice::render(&Value::Mapping(entries));
+        let file = parse(text.as_bytes()).expect("our own writing");
+        let found = file.comments(file.documents()[0].root().expect("a value"));
+        let found: Vec<_> = found.iter().map(|comment| (comment.about.join("."), comment.text.to_owned())).collect();
+        let mut expected = Vec::new();
+        for (number, comments) in above.iter().enumerate() {
+            let inner = if number % 3 == 2 { vec![String::new(), ".inner".to_owned()] } else { vec![String::new()] };
+            for inner in inner {
+                expected.extend(comments.iter().map(|comment| {
+                    (format!("k{number}{inner}"), comment.trim_end().to_owned())
+                }));
+            }
+        }
+        prop_assert_eq!(found, expected, "{}", text);
     }
 }

@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode};
 use bitnami::PublicKey;
 use envelope::SystemRandom;
 
-use super::{Manifest, Seal};
+use super::{Manifest, Seal, comments};
 use crate::{bitnami_secret, failure::Failure, output, time};
 
 /// Their controller makes one of some 2 KiB; a chain may stand behind it.
@@ -49,7 +49,7 @@ impl Seal {
                 )
             })?;
             splice
-                .replace(found.node, object)
+                .replace(found.node, comments::kept(&file, found.node, object, "encryptedData"))
                 .map_err(|error| super::unsafe_change(source, &error))?;
             if self.dry_run {
                 output::note(&format!(

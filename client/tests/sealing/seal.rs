@@ -98,6 +98,107 @@ fn labels_annotations_type_and_immutable_are_kept() {
 
 /// Each refused Secret: what is wrong with it, where, and that no value is told.
 #[test]
+fn comments_are_kept_with_what_they_are_about() {
+    let repo = Repo::new();
+    let plain = "\
+# who to ask: the database team
+apiVersion: v1
+kind: Secret
+metadata:
+  # as the service is called
+  name: db
+  namespace: prod
+  labels:
+    app: shop # for the dashboards
+immutable: true # until the next release
+stringData: # of the role
+  # rotated each month
+
+  password: hunter2 # by the job
+  cert: | # from the CA
+    # one
+    two
+data:
+  # in base64
+  user: c2hvcA== # the role
+# below
+---
+# another
+kind: ConfigMap
+";
+    repo.write("db.yaml", plain);
+    repo.ok(&["seal", "-i", "db.yaml"]);
+    let sealed = repo.read("db.yaml");
+    // Each value is one long word.
+    let shape: Vec<_> = sealed
+        .lines()
+        .filter(|line| !line.contains("commit:") && !line.contains("kid:"))
+        .map(|line| line.split(": s").next().unwrap_or_default())
+        .collect();
+    let expected = "\
+# who to ask: the database team
+apiVersion
+kind: SealedSecret
+metadata:
+  # as the service is called
+  name: db
+  namespace: prod
+spec:
+  suite: 1
+  binding: {scope
+  template:
+    # until the next release
+    immutable: true
+    metadata:
+      labels:
+        # for the dashboards
+        app
+  slots:
+  - id
+    wraps:
+  # of the role
+  values:
+    # from the CA
+    cert
+    # rotated each month
+    # by the job
+    password
+    # in base64
+    # the role
+    user
+# below
+---
+# another
+kind: ConfigMap";
+    assert_eq!(shape.join("\n"), expected, "{sealed}");
+    assert_eq!(repo.value("db.yaml", &repo.keys("prod"), "cert").unwrap(), b"# one\ntwo\n");
+}
+
+#[test]
+fn values_that_were_commented_out_are_refused() {
+    let repo = Repo::new();
+    for comment in [
+        "# password: hunter1",
+        "#password: 'hunter1'",
+        "# old.password:hunter1",
+        "# aHVudGVyMmh1bnRlcjI=",
+    ] {
+        let plain = secret("db", &[("user", "shop")]);
+        repo.write("db.yaml", plain.replace("  user:", &format!("  {comment}\n  user:")));
+        let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
+        assert!(said.contains("db.yaml:7:3: a comment looks like a value"), "{comment}: {said}");
+        assert!(!said.contains("hunter1") && !said.contains("aHVudGVy"), "{comment}: {said}");
+        repo.ok(&["seal", "-i", "db.yaml", "--accept-leftovers"]);
+        assert!(repo.read("db.yaml").contains(&format!("    {comment}\n    user: s")));
+    }
+    for comment in ["# for the shop: see the wiki", "# rotated: each month", "# by hand", "#"] {
+        let plain = secret("db", &[("user", "shop")]);
+        repo.write("db.yaml", plain.replace("  user:", &format!("  {comment}\n  user:")));
+        repo.ok(&["seal", "-i", "db.yaml"]);
+    }
+}
+
+#[test]
 fn what_is_refused_is_told_with_its_place_and_without_its_value() {
     let repo = Repo::new();
     let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n";

@@ -153,7 +153,7 @@ pub(super) fn line_start(file: &File<'_>, offset: usize) -> usize {
 }
 
 /// Where the line of an offset ends, before its break.
-pub(super) fn line_end(file: &File<'_>, offset: usize) -> usize {
+pub(crate) fn line_end(file: &File<'_>, offset: usize) -> usize {
     let rest = file.bytes().get(offset..).unwrap_or_default();
     offset + rest.iter().position(|byte| is_break(*byte)).unwrap_or(rest.len())
 }

@@ -182,7 +182,9 @@ impl<'f> Splice<'f> {
     ) -> Result<(), SpliceError> {
         let span = raw.span();
         let layout = self.layout(node, span.start);
-        let comment = has_comment(self.file, span.end);
+        // Behind the last line of a collection it is one of those in it.
+        let in_it = matches!(raw.shape, Shape::BlockMapping | Shape::BlockSequence);
+        let comment = has_comment(self.file, span.end) && !in_it;
         // Blanks at the end of the line would become part of a block text in the last new line.
         let whole = span.start..line_end(self.file, span.end);
         let mut text = String::new();
