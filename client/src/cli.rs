@@ -18,7 +18,7 @@ use crate::{
     hold, hook, keys, ledger, lint, merge, migrate,
     output::{self, As},
     probe::{self, Seed, check},
-    recover, replicas, reseal, roots, rotate, seal, sealing_keys,
+    process, recover, replicas, reseal, roots, rotate, seal, sealing_keys,
     socket::Address,
     unseal,
 };
@@ -206,6 +206,7 @@ pub fn complete() -> Option<ExitCode> {
 
 /// Does what the command line says; what went wrong is printed and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
+    process::forbid_dumps();
     let done = match cli.command {
         Do::Seal(seal) => seal.run(),
         Do::Unseal(unseal) => unseal.run(),

@@ -17,7 +17,7 @@
 //!   probe                                            a KMS plugin, any vendor's
 //!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
 //!   admin    the way to it, and why it says no
-//!   output, table, time, failure, socket, parallel   what all of them stand on
+//!   output, table, time, failure, socket, process    what all of them stand on
 //! ```
 //!
 //! Deliberately absent: cryptography (`sealing`), the grammar of YAML (`splice`), and whatever needs a database or a cloud's client.
@@ -48,6 +48,7 @@ mod migrate;
 mod output;
 mod parallel;
 mod probe;
+mod process;
 mod quiet;
 mod recover;
 mod replicas;

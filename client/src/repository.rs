@@ -181,7 +181,7 @@ impl Repository {
             let keys = self.clusters.get(name).ok_or_else(|| {
                 Failure::new(
                     format!("cluster {name} is not pinned here"),
-                    format!("there are {}", self.listed()),
+                    format!("pinned are: {}", self.listed()),
                     "name one of these, or take its keys in: strongroom sealing-keys fetch FILE|URL",
                 )
                 .usage()

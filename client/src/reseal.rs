@@ -82,7 +82,9 @@ impl Reseal {
         let wrong = rows.len();
         self.format.print(&rows, |rows| {
             if rows.is_empty() {
-                return "every sealed Secret is for whom it is to be\n".to_owned();
+                let all = failures.is_empty();
+                return if all { "every sealed Secret is for whom it is to be\n" } else { "" }
+                    .to_owned();
             }
             let rows = rows.iter().map(|row| {
                 [row.file.clone(), row.object.clone(), named(&row.missing), named(&row.superfluous)]

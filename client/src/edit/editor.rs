@@ -96,7 +96,7 @@ impl Editor {
         Err(Failure::new(
             format!("the editor {:?} failed; nothing was sealed", self.command),
             format!("it ended with {status}"),
-            "see why",
+            "look at what it printed, and run the command again",
         ))
     }
 

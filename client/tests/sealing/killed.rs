@@ -7,7 +7,7 @@ use std::{
 
 use crate::repo::{Repo, secret};
 
-const MOMENTS: u32 = 25;
+const MOMENTS: u32 = 15;
 
 /// Runs a command to its end, and then again and again, killed at moments spread over the time that this took. `arguments` makes
 /// everything ready for a run; `look` sees what each one left.
@@ -19,7 +19,7 @@ fn killed(repo: &Repo, arguments: impl Fn(u32) -> Vec<String>, mut look: impl Fn
     look();
     for moment in 1..=MOMENTS {
         let mut child = repo.start(&words(&arguments(moment)));
-        let until = Instant::now() + whole.mul_f64(f64::from(moment) / 20.0);
+        let until = Instant::now() + whole.mul_f64(f64::from(moment) / 12.0);
         while Instant::now() < until && child.try_wait().unwrap().is_none() {
             std::thread::park_timeout(Duration::from_micros(200));
         }

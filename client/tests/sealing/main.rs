@@ -9,6 +9,7 @@
 
 mod change;
 mod completion;
+mod crash;
 mod keys;
 mod killed;
 mod quiet;
