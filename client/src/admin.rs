@@ -1,6 +1,13 @@
-//! The daemon's admin API, and why it says no.
+//! What strongroomd's admin API is asked: the way to it, why it says no, and each command in a file of its own.
 
+pub(crate) mod audit;
+pub(crate) mod hold;
+pub(crate) mod keys;
+pub(crate) mod ledger;
 mod reach;
+pub(crate) mod replicas;
+pub(crate) mod roots;
+pub(crate) mod rotate;
 
 use std::{error::Error, path::PathBuf, time::Duration};
 
@@ -9,7 +16,7 @@ use proto::admin::admin_client::AdminClient;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
 use self::reach::Reach;
-use crate::failure::Failure;
+use crate::{failure::Failure, output::plain, process::runtime};
 
 /// The daemon gives up after 30 seconds and says so; it shall be the first.
 const DEADLINE: Duration = Duration::from_secs(35);
@@ -74,16 +81,6 @@ impl Connection {
     ) -> Result<T, Failure> {
         runtime()?.block_on(async { work(&mut self.open()?).await })
     }
-}
-
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Failure::new(
-            "the command could not start",
-            error.to_string(),
-            "check the limits of this user (`ulimit -n`)",
-        )
-    })
 }
 
 impl Admin {
@@ -153,10 +150,4 @@ pub(crate) fn question<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(DEADLINE);
     request
-}
-
-/// Text from elsewhere, without what could move a terminal's cursor.
-pub(crate) fn plain(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
 }

@@ -12,13 +12,13 @@ use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
-    admin::{self, Connection},
-    audit, change, completion, diff, edit, escrow,
+    admin::{Connection, audit, hold, keys, ledger, replicas, roots, rotate},
+    change, completion, diff, edit, escrow,
     failure::Failure,
-    hold, hook, keys, ledger, lint, merge, migrate,
+    hook, lint, merge, migrate,
     output::{self, As},
     probe::{self, Seed, check},
-    process, recover, replicas, reseal, roots, rotate, seal, sealing_keys,
+    process, recover, reseal, seal, sealing_keys,
     socket::Address,
     unseal,
 };
@@ -243,7 +243,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn probe(arguments: &Probe) -> Result<ExitCode, Failure> {
-    let runtime = admin::runtime()?;
+    let runtime = process::runtime()?;
     let mut random = [0; 16];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(
         |error| {

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-use crate::{admin, failure::Failure};
+use crate::{failure::Failure, process};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -34,7 +34,7 @@ pub(crate) fn read(url: &str, ca: Option<&Path>, most: usize) -> Result<Vec<u8>,
         .usage()
     })?;
     let config = config(ca)?;
-    admin::runtime()?.block_on(async {
+    process::runtime()?.block_on(async {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_only()

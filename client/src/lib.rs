@@ -15,15 +15,13 @@
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
 //!   keyfile, source, walk, parallel, https           private keys, values, files, many at once, a file over TLS
 //!   probe                                            a KMS plugin, any vendor's
-//!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
-//!   admin    the way to it, and why it says no
+//!   admin                                            what strongroomd is asked: keys, rotations, replicas, roots, holds, audit, ledger
 //!   output, table, time, failure, socket, process    what all of them stand on
 //! ```
 //!
 //! Deliberately absent: cryptography (`sealing`), the grammar of YAML (`splice`), and whatever needs a database or a cloud's client.
 
 mod admin;
-mod audit;
 mod bitnami_keys;
 mod bitnami_secret;
 mod change;
@@ -35,12 +33,9 @@ mod edit;
 mod escrow;
 mod failure;
 mod git;
-mod hold;
 mod hook;
 mod https;
 mod keyfile;
-mod keys;
-mod ledger;
 mod lint;
 mod manifest;
 mod merge;
@@ -51,11 +46,8 @@ mod probe;
 mod process;
 mod quiet;
 mod recover;
-mod replicas;
 mod repository;
 mod reseal;
-mod roots;
-mod rotate;
 mod seal;
 mod sealing_keys;
 mod secret;

@@ -217,6 +217,12 @@ pub(crate) fn progress(line: &str) {
     }
 }
 
+/// Text from elsewhere, without what could move a terminal's cursor.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
 /// Keeps the second and further lines under the first.
 fn indented(text: &str) -> String {
     text.replace('\n', "\n        ")

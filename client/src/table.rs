@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
 
-use crate::admin::plain;
+use crate::output::plain;
 
 /// One line under the header, none between the rows.
 pub(crate) const RULED: TableStyle =

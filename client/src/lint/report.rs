@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{finding::Found, rule::Severity};
-use crate::{admin::plain, output};
+use crate::output::{self, plain};
 
 /// A line for each finding, and what to do next: once for findings of one rule in a row.
 pub(crate) fn text(found: &[Found]) -> String {

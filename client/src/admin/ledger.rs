@@ -13,12 +13,8 @@ use clap::Subcommand;
 use proto::admin as api;
 use tonic::Request;
 
-use crate::{
-    admin::{Admin, Connection, question},
-    failure::Failure,
-    keys::Yes,
-    output,
-};
+use super::{Admin, Connection, keys::Yes, question};
+use crate::{failure::Failure, output};
 
 pub(crate) const EXAMPLES: &str = "\
 An export has every key version as the roots wrapped it, the rows, and the audit chain.

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tonic::Request;
 
 use self::file::{Key, Line};
+use super::{Admin, Connection, question};
 use crate::{
-    admin::{Admin, Connection, question},
     failure::Failure,
     output::{self, As},
     table::table,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proto::admin as api;
 use serde::Serialize;
 
-use crate::{keys::state, table::table};
+use crate::{admin::keys::state, table::table};
 
 #[derive(Serialize)]
 pub(super) struct Custody {

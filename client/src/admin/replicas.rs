@@ -6,10 +6,9 @@ use clap::Subcommand;
 use proto::admin as api;
 use serde::Serialize;
 
+use super::{Connection, keys::Yes, question};
 use crate::{
-    admin::{Connection, question},
     failure::Failure,
-    keys::Yes,
     output::{self, As},
     table::table,
     time::span,

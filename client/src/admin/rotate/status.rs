@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::Step;
 use crate::{
-    admin::plain,
-    replicas::Replica,
+    admin::replicas::Replica,
+    output::plain,
     table::table,
     time::{span, time},
 };

@@ -6,7 +6,7 @@ use envelope::audit;
 use serde::Serialize;
 
 use super::file::{Checkpoint, FORMAT, Header, Key, Line, Record};
-use crate::admin::plain;
+use crate::output::plain;
 
 /// Longest line in bytes.
 const MAX_LINE: u64 = 64 << 10;

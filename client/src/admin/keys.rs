@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use proto::admin as api;
 use serde::Serialize;
 
+use super::{Admin, Connection, question};
 use crate::{
-    admin::{Admin, Connection, question},
     failure::Failure,
     output::{self, As},
     table::table,

@@ -6,8 +6,8 @@ use clap::Subcommand;
 use proto::admin::{self as api, add_hold_request};
 use serde::Serialize;
 
+use super::{Connection, question};
 use crate::{
-    admin::{Connection, question},
     failure::Failure,
     output::{self, As},
     table::table,

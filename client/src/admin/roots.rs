@@ -10,10 +10,9 @@ use proto::admin as api;
 use serde::Serialize;
 
 use self::custody::Custody;
+use super::{Admin, Connection, keys::Yes, question};
 use crate::{
-    admin::{Admin, Connection, question},
     failure::Failure,
-    keys::Yes,
     output::{self, As},
     table::table,
 };

@@ -10,10 +10,9 @@ use serde::Serialize;
 use tonic::Request;
 
 use self::status::{Planned, Rotation};
+use super::{Admin, Connection, keys::Yes, question};
 use crate::{
-    admin::{Admin, Connection, question},
     failure::Failure,
-    keys::Yes,
     output::{self, As},
 };
 
