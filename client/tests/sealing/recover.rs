@@ -176,3 +176,37 @@ fn second_escrow_key_is_asked_for_by_name() {
     repo.ok(&["escrow", "new", "--replace"]);
     assert_ne!(repo.read(".strongroom/escrow.yaml"), before);
 }
+
+/// What is closed when a program starts leads to /dev/null: a shell's `>&-` comes to that, too.
+#[test]
+fn escrow_key_that_is_printed_to_nobody_is_not_sealed_for() {
+    let repo = Repo::new();
+    let to_nobody = std::process::Stdio::null();
+    let output = repo.command(&["escrow", "new"]).stdout(to_nobody).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the only copy of the key would be lost"), "{said}");
+    assert!(!repo.path(".strongroom/escrow.yaml").exists());
+}
+
+#[test]
+fn of_two_escrow_keys_made_at_once_one_is_told_to_be_none() {
+    let repo = Repo::new();
+    for round in 0..8 {
+        let _ = fs::remove_file(repo.path(".strongroom/escrow.yaml"));
+        let files = ["left", "right"].map(|name| repo.beside(&format!("{name}{round}")));
+        let running: Vec<_> = files
+            .iter()
+            .map(|file| repo.start(&["escrow", "new", "--to-file", file.to_str().unwrap()]))
+            .collect();
+        let outputs: Vec<_> =
+            running.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        let pinned = repo.read(".strongroom/escrow.yaml");
+        let kid = pinned.lines().find_map(|line| line.strip_prefix("kid: ")).unwrap();
+        for (file, output) in files.iter().zip(&outputs) {
+            let told = String::from_utf8(output.stderr.clone()).unwrap();
+            let is_pinned = fs::read_to_string(file).is_ok_and(|text| text.contains(kid));
+            assert_eq!(is_pinned, output.status.success(), "{told}");
+        }
+    }
+}
