@@ -59,37 +59,37 @@ impl Repository {
                     "change into a folder that exists",
                 )
             })?;
-        Ok(start.ancestors().find(|folder| folder.join(FOLDER).is_dir()).map(Path::to_owned))
+        Ok(start.ancestors().find(|folder| is_there(&folder.join(FOLDER))).map(Path::to_owned))
     }
 
     /// What `root` has pinned.
     fn read(root: &Path) -> Result<Self, Failure> {
         let mut out = Self { root: root.to_owned(), ..Self::default() };
-        for path in out.files().map_err(|error| unreadable(&root.join(FOLDER), &error))? {
+        for path in out.files()? {
             let bytes = durable::read(&path, MOST).map_err(|error| unreadable(&path, &error))?;
             out.add(&path, &bytes)?;
         }
         Ok(out)
     }
 
-    /// The files with pins, each by its whole path.
-    fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut out = Vec::new();
-        match fs::read_dir(self.root.join(FOLDER).join("clusters")) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = entry?.path();
-                    if path.extension().is_some_and(|ending| ending == "yaml") {
-                        out.push(path);
-                    }
+    /// The files with pins, each by its whole path. What is there and cannot be read is no file that is missing: whom it names would be
+    /// left out.
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let (folder, mut out) = (self.root.join(FOLDER), Vec::new());
+        let clusters = folder.join("clusters");
+        fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))?;
+        if is_there(&clusters) {
+            let failed = |error: io::Error| unreadable(&clusters, &error);
+            for entry in fs::read_dir(&clusters).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.extension().is_some_and(|ending| ending == "yaml") {
+                    out.push(path);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
         }
         out.sort();
         let escrow = self.escrow_path();
-        if escrow.exists() {
+        if is_there(&escrow) {
             out.push(escrow);
         }
         Ok(out)
@@ -267,10 +267,15 @@ impl<T> ByFolder<T> {
     }
 }
 
+/// Also where it is a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(
         format!("{} cannot be read", path.display()),
         error.to_string(),
-        "check its permissions",
+        "check its permissions, and where it leads if it is a link",
     )
 }
