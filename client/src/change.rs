@@ -206,6 +206,7 @@ impl Which {
         } else {
             manifest.replace(&text)?;
         }
+        tell_left_out(&repository, &change);
         Ok(change.new)
     }
 
@@ -245,6 +246,17 @@ impl Which {
             )
             .usage()),
         }
+    }
+}
+
+/// Says who cannot open an object any more, where nobody said so on the command line.
+pub(crate) fn tell_left_out(repository: &Repository, change: &Change) {
+    for kid in repository.left_out(&change.old, &change.new) {
+        output::note(&format!(
+            "{kid} does not open {} any more: it is no key of .strongroom, and what is new is not sealed for it; \
+             if it is to: strongroom sealing-keys fetch FILE|URL, then strongroom reseal FILE --key FILE",
+            full_name(&change.new)
+        ));
     }
 }
 

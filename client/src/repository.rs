@@ -13,9 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys};
+use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys, Wrap};
 
-use crate::{completion, failure::Failure, manifest, walk::folder_of};
+use crate::{change::full_name, completion, failure::Failure, manifest, walk::folder_of};
 
 /// The folder of the pins, at the root of a repository.
 pub(crate) const FOLDER: &str = ".strongroom";
@@ -155,7 +155,8 @@ impl Repository {
         self.of_clusters(names)
     }
 
-    /// Whom a changed object is sealed for: the clusters that it is sealed for now, each by its active key, and escrow.
+    /// Whom a changed object is sealed for: the clusters that it is sealed for now, each by its active key, and escrow. Refused where none
+    /// of these is pinned: for others, it would be for nobody as a whole.
     pub(crate) fn recipients_like(
         &self,
         object: &SealedSecret,
@@ -172,7 +173,29 @@ impl Repository {
             .filter(|(_, keys)| keys.keys.iter().any(|key| kids.contains(&key.recipient.kid())))
             .map(|(name, _)| name.as_str())
             .collect();
-        if names.is_empty() { self.recipients(named) } else { self.of_clusters(names) }
+        if !names.is_empty() {
+            return self.of_clusters(names);
+        }
+        let strangers: Vec<_> =
+            kids.iter().filter(|kid| !self.is_escrow(**kid)).map(Kid::to_string).collect();
+        if strangers.is_empty() || self.is_empty() {
+            return self.recipients(named);
+        }
+        let name = full_name(object);
+        Err(Failure::new(
+            format!("{name} is sealed for nobody that is pinned here"),
+            format!("it is for {}; pinned are {}", strangers.join(", "), self.listed()),
+            "take its cluster's keys in: strongroom sealing-keys fetch FILE|URL; \
+             or wrap it for one that is pinned, with --all-clusters for all: strongroom reseal FILE --cluster NAME --key FILE",
+        ))
+    }
+
+    /// Who could open an object as it was and cannot as it is, and whose keys nobody here knows.
+    pub(crate) fn left_out(&self, old: &SealedSecret, new: &SealedSecret) -> Vec<Kid> {
+        let lost = openers(old).into_iter().filter(|kid| {
+            new.used_slots().any(|slot| slot.wraps().iter().all(|wrap| wrap.kid() != *kid))
+        });
+        lost.filter(|kid| self.owner(*kid).is_none()).collect()
     }
 
     fn of_clusters(&self, names: Vec<&str>) -> Result<Vec<Recipient>, Failure> {
@@ -265,6 +288,12 @@ impl<T> ByFolder<T> {
     pub(crate) fn get(&self, file: &Path) -> Option<&T> {
         self.of.get(self.roots.get(folder_of(file))?)
     }
+}
+
+/// Who opens all values of an object.
+fn openers(object: &SealedSecret) -> BTreeSet<Kid> {
+    let of_slots = object.used_slots().map(|slot| slot.wraps().iter().map(Wrap::kid).collect());
+    of_slots.reduce(|all: BTreeSet<Kid>, of_slot| &all & &of_slot).unwrap_or_default()
 }
 
 /// Also where it is a link that leads nowhere.

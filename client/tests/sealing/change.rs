@@ -186,3 +186,64 @@ fn nothing_of_a_value_is_left_anywhere() {
         assert_eq!(found_below(&repo.beside(""), needle), Vec::<std::path::PathBuf>::new());
     }
 }
+
+/// What one cluster opens and what another one opens would be no Secret for either.
+#[test]
+fn what_is_sealed_for_nobody_that_is_pinned_is_not_changed() {
+    let repo = sealed();
+    repo.ok(&["escrow", "new"]);
+    let keys = repo.keys("prod");
+    let pins = |cluster: &str| repo.path(&format!(".strongroom/clusters/{cluster}.yaml"));
+    fs::remove_file(pins("prod")).unwrap();
+    let before = repo.read("db.yaml");
+    let commands: [&[&str]; 5] = [
+        &["set", "db.yaml", "password", "--generate"],
+        &["rename", "db.yaml", "user", "login", "--key", &keys],
+        &["compact", "db.yaml", "--key", &keys],
+        &["reseal", "db.yaml", "--key", &keys],
+        &["reseal", "db.yaml", "--fresh", "--key", &keys],
+    ];
+    let refused = || {
+        for command in commands {
+            let said = repo.refused(1, command);
+            let expected = "prod/db is sealed for nobody that is pinned here";
+            assert!(said.contains(expected) && said.contains("--all-clusters"), "{said}");
+            assert_eq!(repo.read("db.yaml"), before);
+        }
+    };
+    // The escrow key is pinned, and no cluster; then another cluster.
+    refused();
+    repo.new_cluster("dev");
+    refused();
+    repo.ok(&["reseal", "db.yaml", "--cluster", "dev", "--key", &keys]);
+    assert_eq!(repo.value("db.yaml", &repo.keys("dev"), "user").unwrap(), b"anna");
+}
+
+#[test]
+fn a_recipient_that_is_left_out_is_told() {
+    let repo = Repo::new();
+    repo.new_cluster("dev");
+    let plain = secret("db", &[("user", "anna"), ("password", "correct horse")]);
+    repo.ok_with(&["seal", "-", "--all-clusters", "-o", "db.yaml"], plain.as_bytes());
+    let before = repo.read("db.yaml");
+    let list = repo.read(".strongroom/clusters/dev.yaml");
+    let dev = list.split("kid: ").nth(1).unwrap().split(',').next().unwrap();
+    let dev = dev.trim_matches('"');
+    fs::remove_file(repo.path(".strongroom/clusters/dev.yaml")).unwrap();
+    let keys = repo.keys("prod");
+    let commands: [&[&str]; 3] = [
+        &["set", "db.yaml", "password", "--generate"],
+        &["rename", "db.yaml", "user", "login", "--key", &keys],
+        &["compact", "db.yaml", "--key", &keys],
+    ];
+    for command in commands {
+        repo.write("db.yaml", &before);
+        let output = repo.run(command);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(&format!("{dev} does not open prod/db any more")), "{said}");
+    }
+    // It was left out before, and nothing of that changes.
+    let output = repo.run(&["unset", "db.yaml", "user"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
