@@ -23,6 +23,20 @@ fn values_come_from_stdin_a_file_or_nowhere() {
     repo.ok(&["set", "db.yaml", "tls.key", "--from-file", "blob"]);
     assert_eq!(repo.value("db.yaml", &keys, "tls.key").unwrap(), [0, 0xff, b'\n']);
 
+    // Nothing is what comes from a program that failed, and from a stdin that is closed; a file may be empty.
+    let before = repo.read("db.yaml");
+    let said = repo.refused(1, &["set", "db.yaml", "typed"]);
+    assert!(said.contains("no value came from stdin") && said.contains("--from-file"), "{said}");
+    assert_eq!(repo.run_with(&["set", "db.yaml", "typed"], b"\n").status.code(), Some(1));
+    assert_eq!(repo.read("db.yaml"), before);
+    repo.ok(&["set", "db.yaml", "empty", "--from-file", "/dev/null"]);
+    assert_eq!(repo.value("db.yaml", &keys, "empty").unwrap(), b"");
+    // One that says it is longer than memory is told to be, before it is read.
+    let sparse = fs::File::create(repo.path("sparse")).unwrap();
+    sparse.set_len(1 << 42).unwrap();
+    let said = repo.refused(1, &["set", "db.yaml", "long", "--from-file", "sparse"]);
+    assert!(said.contains("sparse is too long"), "{said}");
+
     repo.ok(&["set", "db.yaml", "made", "--generate"]);
     repo.ok(&["set", "db.yaml", "again", "--generate", "64"]);
     let (made, again) = (
