@@ -18,6 +18,7 @@
 //!   keys, rotate, replicas, hold, audit, ledger      what strongroomd's admin API is asked
 //!   admin    the way to it, and why it says no
 //!   output, table, time, failure, socket, parallel   what all of them stand on
+//! process    what it forbids itself before it begins
 //! ```
 //!
 //! Deliberately absent: cryptography (`sealing`), the grammar of YAML (`splice`), and whatever needs a database or a cloud's client.
@@ -48,6 +49,7 @@ mod migrate;
 mod output;
 mod parallel;
 mod probe;
+pub mod process;
 mod quiet;
 mod recover;
 mod replicas;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use strongroom::cli;
+use strongroom::{cli, process};
 
 /// Values of Secrets pass through buffers of libraries that do not wipe: the allocator does.
 #[global_allocator]
@@ -11,5 +11,6 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
+    process::forbid_dumps();
     cli::complete().unwrap_or_else(|| cli::run(cli::Cli::parse()))
 }

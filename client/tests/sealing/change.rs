@@ -1,6 +1,10 @@
 //! `set`, `unset`, `rename`, `compact`: by whom, from where, and what they refuse.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
 use crate::repo::{Repo, found_below, secret};
 
@@ -260,4 +264,25 @@ fn a_recipient_that_is_left_out_is_told() {
     // It was left out before, and nothing of that changes.
     let output = repo.run(&["unset", "db.yaml", "user"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// Whoever presses Ctrl-\ at a prompt writes no memory to the disk, and no editor does.
+#[test]
+fn a_process_with_values_in_it_leaves_no_core() {
+    let repo = sealed();
+    let mut child = repo.start(&["set", "db.yaml", "password"]);
+    let limits = format!("/proc/{}/limits", child.id());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let core = loop {
+        let text = fs::read_to_string(&limits).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        let words: Vec<_> = line.split_whitespace().skip(4).map(str::to_owned).collect();
+        if words[..2] == ["0", "0"] || Instant::now() > deadline {
+            break words;
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(core[..2], ["0", "0"]);
 }
