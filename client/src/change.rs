@@ -199,6 +199,7 @@ impl Which {
         let (found, old) = self.find(&manifest, &file)?;
         let mut new = old.clone();
         change(&mut new, &repository)?;
+        refuse_unrendered(&old, &new)?;
         let change = Change { found, old, new, order: Vec::new() };
         let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
         if manifest.shown == "-" {
@@ -246,6 +247,18 @@ impl Which {
             )
             .usage()),
         }
+    }
+}
+
+/// Refuses a change after which the template, which could be rendered, cannot be: then nothing of the object opens.
+pub(crate) fn refuse_unrendered(old: &SealedSecret, new: &SealedSecret) -> Result<(), Failure> {
+    match new.check_template() {
+        Err(error) if old.check_template().is_ok() => Err(Failure::new(
+            format!("nothing was changed: {} would not open", full_name(new)),
+            error.to_string(),
+            "change spec.template.data in the file first",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -25,7 +25,7 @@ use self::{
     folder::{About, Drafts, Folder},
 };
 use crate::{
-    change::{Which, full_name, tell_left_out},
+    change::{Which, full_name, refuse_unrendered, tell_left_out},
     completion,
     failure::Failure,
     keyfile,
@@ -211,6 +211,7 @@ impl Edit {
             false => repository.recipients_like(&old, &self.clusters)?,
         };
         let new = change.apply(&old, &recipients)?;
+        refuse_unrendered(&old, &new)?;
         let changed = manifest::Change { found, old, new, order: Vec::new() };
         manifest.replace(&manifest::changed(manifest, &file, std::slice::from_ref(&changed))?)?;
         tell_left_out(&repository, &changed);

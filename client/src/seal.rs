@@ -14,6 +14,7 @@ use sealing::{DataKey, Plaintext, Recipient, Scope, SealError, SealedSecret};
 
 use self::existing::Existing;
 use crate::{
+    change::refuse_unrendered,
     failure::Failure,
     manifest::{self, Found, Manifest},
     output, parallel,
@@ -193,6 +194,7 @@ impl Seal {
                         next(&error),
                     )
                 })?;
+            old.map_or(Ok(()), |(_, old)| refuse_unrendered(old, &object))?;
             if self.dry_run {
                 let changed = entries.len();
                 output::note(&format!(

@@ -286,3 +286,32 @@ fn a_process_with_values_in_it_leaves_no_core() {
     child.wait().unwrap();
     assert_eq!(core[..2], ["0", "0"]);
 }
+
+#[test]
+fn a_value_that_the_template_names_stays() {
+    let repo = sealed();
+    let keys = repo.keys("prod");
+    let template = "  template:\n    type: Opaque\n    data: {app.conf: \"pw={{ password }}\"}\n";
+    let text = repo.read("db.yaml");
+    let text = text.replacen("  template:\n    type: Opaque\n", "", 1);
+    repo.write("db.yaml", text.replacen("  slots:\n", &format!("{template}  slots:\n"), 1));
+    assert_eq!(repo.value("db.yaml", &keys, "app.conf").unwrap(), b"pw=correct horse");
+    let before = repo.read("db.yaml");
+    repo.write("less.yaml", secret("db", &[("user", "anna")]));
+    let commands: [&[&str]; 3] = [
+        &["unset", "db.yaml", "password"],
+        &["rename", "db.yaml", "password", "pw", "--key", &keys],
+        &["seal", "less.yaml", "-o", "db.yaml"],
+    ];
+    for command in commands {
+        let said = repo.refused(1, command);
+        let expected = "template of app.conf, line 1: it names a key that is not among the values";
+        assert!(said.contains(expected) && said.contains("prod/db would not open"), "{said}");
+        assert_eq!(repo.read("db.yaml"), before);
+    }
+    // What is broken already may be mended.
+    repo.write("db.yaml", before.replace("{{ password }}", "{{ passwort }}"));
+    repo.ok(&["set", "db.yaml", "other", "--generate"]);
+    repo.ok(&["set", "db.yaml", "passwort", "--generate"]);
+    assert!(repo.value("db.yaml", &keys, "app.conf").is_some());
+}
