@@ -187,6 +187,12 @@ fn files_keep_their_mode_and_links_stay_links() {
     assert!(repo.path("link.yaml").symlink_metadata().unwrap().is_symlink());
     assert_eq!(fs::metadata(repo.path("db.yaml")).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(repo.value("db.yaml", &repo.keys("prod"), "k").is_some());
+    // Whoever shares a file goes on sharing it, whatever the umask is.
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(repo.command(&[]).get_program());
+    command.args(["set", "db.yaml", "l", "--generate"]).current_dir(repo.path(""));
+    assert!(command.status().unwrap().success());
+    assert_eq!(fs::metadata(repo.path("db.yaml")).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]

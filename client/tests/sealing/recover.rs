@@ -231,3 +231,29 @@ fn recipients_that_cannot_be_read_are_not_left_out() {
     let said = repo.refused(1, &["seal", "-i", "inner/db.yaml"]);
     assert!(said.contains("inner/.strongroom cannot be read"), "{said}");
 }
+
+/// Half a file of clear text, or of keys, is one that nobody knows of.
+#[test]
+fn what_could_not_be_written_whole_is_not_there_at_all() {
+    let repo = Repo::new();
+    let value = "a-long-value ".repeat(300);
+    repo.write("a/db.yaml", secret("db", &[("password", &value)]));
+    repo.ok(&["seal", "-i", "a/db.yaml"]);
+    let (keys, to) = (repo.keys("prod"), repo.beside("recovered"));
+    let program = repo.command(&[]).get_program().to_owned();
+    let in_no_room = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""]).arg(&program);
+        let output = command.args(arguments).current_dir(repo.path("")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("File too large"), "{said}");
+    };
+    in_no_room(&["recover", "a/db.yaml", "--key", &keys, "--to", to.to_str().unwrap()]);
+    in_no_room(&["reseal", "a/db.yaml", "--fresh", "--key", &keys]);
+    let left = |folder: PathBuf| -> Vec<_> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert_eq!(left(to.join("a")), [""; 0]);
+    assert_eq!(left(repo.path("a")), ["db.yaml"]);
+}
