@@ -269,25 +269,31 @@ impl<T> ByFolder<T> {
         make: impl Fn(Repository) -> Result<T, Failure>,
     ) -> Result<Self, Failure> {
         let mut out = Self { roots: BTreeMap::new(), of: BTreeMap::new() };
-        for folder in files.into_iter().map(folder_of) {
-            if out.roots.contains_key(folder) {
+        for folder in files.into_iter().map(real_folder_of) {
+            if out.roots.contains_key(&folder) {
                 continue;
             }
-            let root = Repository::root_of(folder)?;
+            let root = Repository::root_of(&folder)?;
             if let Entry::Vacant(vacant) = out.of.entry(root.clone()) {
                 let repository =
                     root.as_deref().map_or_else(|| Ok(Repository::default()), Repository::read);
                 vacant.insert(make(repository?)?);
             }
-            out.roots.insert(folder.to_owned(), root);
+            out.roots.insert(folder, root);
         }
         Ok(out)
     }
 
     /// What holds for a file that was looked up.
     pub(crate) fn get(&self, file: &Path) -> Option<&T> {
-        self.of.get(self.roots.get(folder_of(file))?)
+        self.of.get(self.roots.get(&real_folder_of(file))?)
     }
+}
+
+/// The folder that a file lies in, and not that of a link to it.
+fn real_folder_of(file: &Path) -> PathBuf {
+    let real = file.is_symlink().then(|| file.canonicalize().ok()).flatten();
+    folder_of(real.as_deref().unwrap_or(file)).to_owned()
 }
 
 /// Who opens all values of an object.

@@ -1,5 +1,7 @@
 //! `seal` and `unseal`: what is taken, what is refused, and what stays byte for byte.
 
+use std::fs;
+
 use crate::repo::{Repo, secret};
 
 #[test]
@@ -175,4 +177,19 @@ fn without_anybody_to_seal_for_it_says_how_to_begin() {
             && said.contains("escrow new"),
         "{said}"
     );
+}
+
+/// A link may lead out of the repository that it lies in.
+#[test]
+fn what_a_link_leads_to_is_sealed_for_whom_it_belongs_to() {
+    let repo = Repo::new();
+    repo.write("other/.strongroom/clusters/none", "");
+    let there = repo.path(".strongroom/clusters/prod.yaml");
+    fs::rename(there, repo.path("other/.strongroom/clusters/prod.yaml")).unwrap();
+    repo.new_cluster("dev");
+    repo.write("other/db.yaml", secret("db", &[("k", "value")]));
+    std::os::unix::fs::symlink("other/db.yaml", repo.path("link.yaml")).unwrap();
+    repo.ok(&["seal", "-i", "link.yaml"]);
+    assert_eq!(repo.value("other/db.yaml", &repo.keys("prod"), "k").unwrap(), b"value");
+    repo.ok(&["reseal", "link.yaml", "--check"]);
 }
