@@ -21,7 +21,7 @@ use crate::{
     quiet::{Entry, Quiet},
     repository::{ByFolder, Clusters},
     secret::{Secret, Unfit, is_secret},
-    time,
+    time, walk,
 };
 
 pub(crate) const EXAMPLES: &str = "\
@@ -107,10 +107,11 @@ impl Seal {
             .usage());
         }
         let quiet = if self.fresh { Quiet::none() } else { Quiet::open(&SystemRandom) };
-        let targets = self.files.iter().map(|path| self.target(path));
+        let files = walk::each_once(self.files.clone());
+        let targets = files.iter().map(|path| self.target(path));
         let recipients =
             ByFolder::make(targets, |repository| repository.recipients(&self.clusters))?;
-        let sealed = parallel::map(&self.files, "sealing", |path| {
+        let sealed = parallel::map(&files, "sealing", |path| {
             let recipients = recipients.get(self.target(path)).map(Vec::as_slice);
             self.file(path, recipients.unwrap_or_default(), &quiet)
         });

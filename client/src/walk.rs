@@ -1,6 +1,7 @@
 //! The files of a repository that may have objects of Kubernetes in them.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -39,6 +40,13 @@ pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     Ok(out)
+}
+
+/// Each file once, by whatever names it is there: what replaces a file does it once.
+pub(crate) fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    files.retain(|path| path.canonicalize().map_or(true, |real| seen.insert(real)));
+    files
 }
 
 /// Every file in or below `paths` that git does not ignore and that is wanted, in order. What is named itself is taken whatever it is.

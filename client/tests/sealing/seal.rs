@@ -179,6 +179,21 @@ fn without_anybody_to_seal_for_it_says_how_to_begin() {
     );
 }
 
+#[test]
+fn a_file_that_is_named_twice_is_one() {
+    let repo = Repo::new();
+    std::os::unix::fs::symlink("db.yaml", repo.path("link.yaml")).unwrap();
+    for _ in 0..4 {
+        repo.write("db.yaml", secret("db", &[("k", "value")]));
+        repo.ok(&["seal", "-i", "db.yaml", "./db.yaml", "link.yaml"]);
+        repo.ok(&["sealing-keys", "rotate", "--dir", repo.beside("prod").to_str().unwrap()]);
+        repo.fetch("prod");
+        let keys = repo.keys("prod");
+        repo.ok(&["reseal", "db.yaml", "link.yaml", ".", "--key", &keys]);
+        assert_eq!(repo.value("db.yaml", &keys, "k").unwrap(), b"value");
+    }
+}
+
 /// A link may lead out of the repository that it lies in.
 #[test]
 fn what_a_link_leads_to_is_sealed_for_whom_it_belongs_to() {
