@@ -14,7 +14,7 @@ use sealing::{DataKey, Plaintext, Recipient, Scope, SealError, SealedSecret};
 
 use self::existing::Existing;
 use crate::{
-    change::refuse_unrendered,
+    change::{full_name, refuse_unrendered},
     failure::Failure,
     manifest::{self, Found, Manifest},
     output, parallel,
@@ -74,6 +74,15 @@ pub(crate) struct Seal {
     /// Say what would be sealed, and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// What became of a source.
+struct Sealed {
+    text: Vec<u8>,
+    /// To be remembered of values that were sealed anew.
+    learnt: Vec<Entry>,
+    /// What the target had, and the source has not.
+    gone: Vec<String>,
 }
 
 /// A form of sealed Secrets.
@@ -136,8 +145,14 @@ impl Seal {
     ) -> Result<Vec<Entry>, Failure> {
         let source = Manifest::read(path)?;
         let target = self.there()?;
-        let (sealed, learnt) = self.sealed(&source, target.as_ref(), recipients, quiet)?;
-        self.write(&source, target.as_ref(), &sealed)?;
+        let Sealed { text, learnt, gone } =
+            self.sealed(&source, target.as_ref(), recipients, quiet)?;
+        self.write(&source, target.as_ref(), &text)?;
+        for (what, target) in gone.iter().flat_map(|what| target.as_ref().map(|at| (what, at))) {
+            let (shown, source) = (&target.shown, &source.shown);
+            let has = if self.dry_run { "would have" } else { "has" };
+            output::note(&format!("{shown} {has} no {what} any more: {source} has none"));
+        }
         Ok(learnt)
     }
 
@@ -177,12 +192,13 @@ impl Seal {
         target: Option<&Manifest>,
         recipients: &[Recipient],
         quiet: &Quiet,
-    ) -> Result<(Vec<u8>, Vec<Entry>), Failure> {
+    ) -> Result<Sealed, Failure> {
         let file = source.parse()?;
         let there = target.map(Existing::read).transpose()?.unwrap_or_default();
         let secrets = self.secrets(source, &file)?;
         let mut splice = splice::Splice::new(&file);
         let mut learnt = Vec::new();
+        let mut gone = there.others(secrets.iter().map(|(_, secret)| secret));
         for (found, secret) in &secrets {
             let old = there.find(secret);
             let (object, entries) = self
@@ -195,7 +211,12 @@ impl Seal {
                         next(&error),
                     )
                 })?;
-            old.map_or(Ok(()), |(_, old)| refuse_unrendered(old, &object))?;
+            if let Some((_, old)) = old {
+                refuse_unrendered(old, &object)?;
+                let is_gone = |key: &&DataKey| !object.values().contains_key(*key);
+                let keys = old.values().keys().filter(is_gone);
+                gone.extend(keys.map(|key| format!("{key} of {}", full_name(old))));
+            }
             if self.dry_run {
                 let changed = entries.len();
                 output::note(&format!(
@@ -215,7 +236,7 @@ impl Seal {
             done.map_err(|error| unsafe_change(source, &error))?;
             learnt.extend(entries);
         }
-        Ok((self.finish(source, &file, splice, &secrets)?, learnt))
+        Ok(Sealed { text: self.finish(source, &file, splice, &secrets)?, learnt, gone })
     }
 
     /// The Secrets in clear text; at least one.

@@ -171,3 +171,21 @@ fn five_values_of_32_bytes_are_small() {
     let len = repo.read("db.yaml").len();
     assert!(len <= 2_700, "{len} bytes");
 }
+
+/// A value that was made here may be nowhere else.
+#[test]
+fn what_the_source_has_not_is_told_as_it_goes() {
+    let repo = Repo::new();
+    let both = format!("{}---\n{}", secret("db", &FIVE), secret("web", &FIVE));
+    repo.ok_with(&["seal", "-", "-o", "db.yaml"], both.as_bytes());
+    repo.ok(&["set", "db.yaml", "password", "--generate", "--object", "db"]);
+    let again = |text: &str| {
+        let output = repo.run_with(&["seal", "-", "-o", "db.yaml"], text.as_bytes());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(again(&both), "db.yaml has no password of prod/db any more: - has none\n");
+    assert_eq!(again(&both), "");
+    let said = again(&secret("db", &FIVE));
+    assert_eq!(said, "db.yaml has no prod/web any more: - has none\n");
+}
