@@ -96,12 +96,12 @@ impl Manifest {
         memchr::memmem::find(&self.text, word.as_bytes()).is_some()
     }
 
-    /// Takes it apart.
+    /// Takes it apart. Where that fails, the line is not shown: what looks like a key there may be a part of a value.
     pub(crate) fn parse(&self) -> Result<File<'_>, Failure> {
         splice::parse(&self.text).map_err(|error| {
-            self.failure(
-                error.place,
-                "cannot be read as YAML",
+            let splice::Place { line, column } = error.place;
+            Failure::new(
+                format!("{}:{line}:{column}: cannot be read as YAML", self.shown),
                 error.problem.to_string(),
                 "correct it there",
             )

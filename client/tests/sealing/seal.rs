@@ -120,6 +120,8 @@ fn what_is_refused_is_told_with_its_place_and_without_its_value() {
             "take the annotation out",
         ),
         (format!("{head}stringData: {{k: verysecretvalue\n"), "4:13", "cannot be read as YAML"),
+        // A line of a value, one blank out of place.
+        (format!("{head}stringData:\n  k: |\n    a\n   verysecretvalue: b\n"), "7:4", "cannot be read as YAML"),
     ] {
         repo.write("bad.yaml", &text);
         let said = repo.refused(1, &["seal", "-i", "bad.yaml"]);
