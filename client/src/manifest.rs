@@ -180,18 +180,29 @@ impl Manifest {
     }
 }
 
-/// All objects of a file, those in Lists one by one.
+/// All objects of a file, those in Lists one by one, also in Lists of Lists.
 pub(crate) fn objects(file: &File<'_>) -> Vec<Found> {
-    let mut out = Vec::new();
-    for (i, document) in file.documents().iter().enumerate() {
-        let Some(root) = document.root() else { continue };
-        let list = file.field_text(root, "kind").is_some_and(|kind| kind.ends_with("List"));
-        match file.field(root, "items").filter(|_| list) {
-            Some(items) => out.extend(file.items(items).map(|node| Found { node, document: None })),
-            None => out.push(Found { node: root, document: Some(i) }),
+    let documents = file.documents().iter().enumerate();
+    let roots = documents
+        .filter_map(|(i, document)| document.root().map(|node| Found { node, document: Some(i) }));
+    let (mut open, mut out): (Vec<_>, _) = (roots.collect(), Vec::new());
+    open.reverse();
+    while let Some(found) = open.pop() {
+        match items(file, found.node) {
+            Some(items) => {
+                let items: Vec<_> = file.items(items).collect();
+                open.extend(items.into_iter().rev().map(|node| Found { node, document: None }));
+            }
+            None => out.push(found),
         }
     }
     out
+}
+
+/// The items of a List.
+fn items(file: &File<'_>, node: NodeId) -> Option<NodeId> {
+    let is_list = file.field_text(node, "kind").is_some_and(|kind| kind.ends_with("List"));
+    file.field(node, "items").filter(|_| is_list)
 }
 
 /// The sealed Secrets of a file. Those of Bitnami's have the same kind, and are left alone.

@@ -210,3 +210,20 @@ fn what_a_link_leads_to_is_sealed_for_whom_it_belongs_to() {
     assert_eq!(repo.value("other/db.yaml", &repo.keys("prod"), "k").unwrap(), b"value");
     repo.ok(&["reseal", "link.yaml", "--check"]);
 }
+
+#[test]
+fn lists_in_lists_are_sealed_too() {
+    let repo = Repo::new();
+    let item = |indent: &str, name: &str| {
+        let lines = secret(name, &[("k", &format!("value of {name}"))]);
+        let lines: Vec<_> = lines.lines().map(|line| format!("{indent}  {line}\n")).collect();
+        format!("{indent}-{}", &lines.concat()[indent.len() + 1..])
+    };
+    let head = "apiVersion: v1\nkind: List\nitems:\n";
+    let inner = format!("- apiVersion: v1\n  kind: List\n  items:\n{}", item("  ", "inner"));
+    repo.write("all.yaml", format!("{head}{}{inner}", item("", "outer")));
+    repo.ok(&["seal", "-i", "all.yaml"]);
+    assert!(!repo.read("all.yaml").contains("value of"), "{}", repo.read("all.yaml"));
+    let opened = repo.ok(&["unseal", "all.yaml", "--key", &repo.keys("prod")]);
+    assert_eq!(opened.matches("kind: Secret").count(), 2);
+}
