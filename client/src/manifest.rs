@@ -10,7 +10,7 @@ mod write;
 use std::{
     fs,
     io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -78,6 +78,12 @@ impl Manifest {
     /// The file itself, where links lead, and its permission bits; `None` for stdin.
     pub(crate) fn file(&self) -> Option<(&Path, u32)> {
         self.path.as_deref().map(|path| (path, self.mode))
+    }
+
+    /// Whether the file stays there under a second name when it is replaced under this one.
+    pub(crate) fn has_another_name(&self) -> bool {
+        let metadata = self.path.as_deref().and_then(|path| fs::metadata(path).ok());
+        metadata.is_some_and(|metadata| metadata.nlink() > 1)
     }
 
     fn not_too_long(self) -> Result<Self, Failure> {

@@ -180,7 +180,17 @@ impl Seal {
                     "check the folder's permissions",
                 )
             }),
-            (None, _) if self.in_place && source.shown != "-" => source.replace(sealed),
+            (None, _) if self.in_place && source.shown != "-" => {
+                let has_another_name = source.has_another_name();
+                source.replace(sealed)?;
+                if has_another_name {
+                    output::note(&format!(
+                        "{} had another name (hard link), and is in clear text under that still",
+                        source.shown
+                    ));
+                }
+                Ok(())
+            }
             (None, _) => output::result(sealed),
         }
     }

@@ -227,3 +227,16 @@ fn lists_in_lists_are_sealed_too() {
     let opened = repo.ok(&["unseal", "all.yaml", "--key", &repo.keys("prod")]);
     assert_eq!(opened.matches("kind: Secret").count(), 2);
 }
+
+/// What is replaced is a name of the file, not the file.
+#[test]
+fn another_name_of_the_file_in_clear_text_is_told_of() {
+    let repo = Repo::new();
+    repo.write("db.yaml", secret("db", &[("k", "value")]));
+    fs::hard_link(repo.path("db.yaml"), repo.path("other.yaml")).unwrap();
+    let output = repo.run(&["seal", "-i", "db.yaml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("db.yaml had another name (hard link)"), "{said}");
+    assert!(said.contains("clear text"), "{said}");
+}
