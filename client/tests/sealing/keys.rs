@@ -228,9 +228,9 @@ fn serve(list: String) -> (u16, String) {
 fn keys_that_a_link_leads_to_stay_where_they_are() {
     let repo = Repo::new();
     let (link, there) = (repo.beside("prod/sealing.keys"), repo.beside("vault"));
-    std::fs::rename(&link, &there).unwrap();
+    fs::rename(&link, &there).unwrap();
     std::os::unix::fs::symlink(&there, &link).unwrap();
     repo.ok(&["sealing-keys", "rotate", "--dir", repo.beside("prod").to_str().unwrap()]);
     assert!(link.is_symlink());
-    assert_eq!(std::fs::read_to_string(there).unwrap().matches("# k").count(), 2);
+    assert_eq!(fs::read_to_string(there).unwrap().matches("# k").count(), 2);
 }
