@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use tokio_rustls::rustls::{
@@ -233,4 +234,36 @@ fn keys_that_a_link_leads_to_stay_where_they_are() {
     repo.ok(&["sealing-keys", "rotate", "--dir", repo.beside("prod").to_str().unwrap()]);
     assert!(link.is_symlink());
     assert_eq!(fs::read_to_string(there).unwrap().matches("# k").count(), 2);
+}
+
+/// Of two that take in lists at once, the slower one has looked at what is pinned before the faster one wrote.
+#[test]
+fn a_newer_list_that_came_meanwhile_stays() {
+    let repo = Repo::new();
+    let dir = repo.beside("prod").to_str().unwrap().to_owned();
+    let (list, older) = (repo.beside("prod/prod.yaml"), repo.beside("older.yaml"));
+    repo.ok(&["sealing-keys", "rotate", "--dir", &dir]);
+    fs::copy(&list, &older).unwrap();
+    repo.ok(&["sealing-keys", "rotate", "--dir", &dir]);
+    let newer = fs::read_to_string(list).unwrap();
+
+    let folder = fs::File::open(repo.path(".strongroom/clusters")).unwrap();
+    folder.lock().unwrap();
+    let child = repo.start(&["sealing-keys", "fetch", older.to_str().unwrap()]);
+    let waits = format!(" {} ", child.id());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let is_waiting = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|lock| lock.contains("->") && lock.contains(&waits))
+    };
+    while !is_waiting() && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(2));
+    }
+    repo.write(".strongroom/clusters/prod.yaml", &newer);
+    drop(folder);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("was changed meanwhile"), "{said}");
+    assert_eq!(repo.read(".strongroom/clusters/prod.yaml"), newer);
 }
