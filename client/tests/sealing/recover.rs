@@ -257,3 +257,29 @@ fn what_could_not_be_written_whole_is_not_there_at_all() {
     assert_eq!(left(to.join("a")), [""; 0]);
     assert_eq!(left(repo.path("a")), ["db.yaml"]);
 }
+
+/// The disk of a machine that is gone has a lost+found, for root only.
+#[test]
+fn a_folder_that_cannot_be_entered_keeps_no_other_shut() {
+    use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+    let (repo, text) = lost();
+    let allow = |path: PathBuf, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    repo.write("lost+found/x.yaml", "a: b\n");
+    allow(repo.path("lost+found"), 0o000);
+    let mut command = repo.command(&["recover", ".", "--key", "-", "--check"]);
+    if fs::read_dir(repo.path("lost+found")).is_ok() {
+        // Nothing is shut to us: then somebody else looks.
+        allow(repo.beside(""), 0o755);
+        command.uid(65534).gid(65534);
+    }
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    allow(repo.path("lost+found"), 0o755);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("lost+found") && said.contains("Permission denied"), "{said}");
+    assert!(said.contains("3 Secrets opened, 1 did not"), "{said}");
+}
