@@ -189,3 +189,16 @@ fn what_the_source_has_not_is_told_as_it_goes() {
     let said = again(&secret("db", &FIVE));
     assert_eq!(said, "db.yaml has no prod/web any more: - has none\n");
 }
+
+#[test]
+fn the_cache_is_for_its_owner_only_whatever_the_umask_is() {
+    let repo = Repo::new();
+    repo.write("db.yaml", secret("db", &FIVE));
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(repo.command(&[]).get_program());
+    command.args(["seal", "-i", "db.yaml"]).current_dir(repo.path(""));
+    assert!(command.env_clear().env("HOME", repo.beside("home")).status().unwrap().success());
+    let mode = |path| fs::metadata(repo.beside(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("home/.cache/strongroom"), 0o700);
+    assert_eq!(mode("home/.cache/strongroom/quiet"), 0o600);
+}
