@@ -158,6 +158,10 @@ fn key_file_that_others_may_read_is_refused_with_the_command_that_mends_it() {
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o640)).unwrap();
     let said = repo.refused(1, &["unseal", "db.yaml", "--key", &keys]);
     assert!(said.contains("others may read it (mode 640): chmod 600"), "{said}");
+    // A stick has no modes that could be changed.
+    assert!(said.contains("or --key - < "), "{said}");
+    let key = fs::read(&keys).unwrap();
+    assert!(repo.run_with(&["unseal", "db.yaml", "--key", "-"], &key).status.success());
 }
 
 #[test]
