@@ -199,6 +199,7 @@ impl Which {
         let (found, old) = self.find(&manifest, &file)?;
         let mut new = old.clone();
         change(&mut new, &repository)?;
+        refuse_unrendered(&old, &new)?;
         let change = Change { found, old, new, order: Vec::new() };
         let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
         if manifest.shown == "-" {
@@ -206,6 +207,7 @@ impl Which {
         } else {
             manifest.replace(&text)?;
         }
+        tell_left_out(&repository, &change);
         Ok(change.new)
     }
 
@@ -245,6 +247,29 @@ impl Which {
             )
             .usage()),
         }
+    }
+}
+
+/// Refuses a change after which the template, which could be rendered, cannot be: then nothing of the object opens.
+pub(crate) fn refuse_unrendered(old: &SealedSecret, new: &SealedSecret) -> Result<(), Failure> {
+    match new.check_template() {
+        Err(error) if old.check_template().is_ok() => Err(Failure::new(
+            format!("nothing was changed: {} would not open", full_name(new)),
+            error.to_string(),
+            "change spec.template.data in the file first",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Says who cannot open an object any more, where nobody said so on the command line.
+pub(crate) fn tell_left_out(repository: &Repository, change: &Change) {
+    for kid in repository.left_out(&change.old, &change.new) {
+        output::note(&format!(
+            "{kid} does not open {} any more: it is no key of .strongroom, and what is new is not sealed for it; \
+             if it is to: strongroom sealing-keys fetch FILE|URL, then strongroom reseal FILE --key FILE",
+            full_name(&change.new)
+        ));
     }
 }
 

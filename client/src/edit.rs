@@ -25,7 +25,7 @@ use self::{
     folder::{About, Drafts, Folder},
 };
 use crate::{
-    change::{Which, full_name},
+    change::{Which, full_name, refuse_unrendered, tell_left_out},
     completion,
     failure::Failure,
     keyfile,
@@ -205,14 +205,16 @@ impl Edit {
         if !self.overwrite {
             change.refuse_lost(base, &old)?;
         }
+        let repository = Repository::find(Path::new(&manifest.shown))?;
         let recipients = match change.set.is_empty() {
             true => Vec::new(),
-            false => Repository::find(Path::new(&manifest.shown))?
-                .recipients_like(&old, &self.clusters)?,
+            false => repository.recipients_like(&old, &self.clusters)?,
         };
         let new = change.apply(&old, &recipients)?;
+        refuse_unrendered(&old, &new)?;
         let changed = manifest::Change { found, old, new, order: Vec::new() };
         manifest.replace(&manifest::changed(manifest, &file, std::slice::from_ref(&changed))?)?;
+        tell_left_out(&repository, &changed);
         let new = changed.new;
         let quiet = Quiet::open(&SystemRandom);
         let learnt: Vec<_> = change

@@ -27,6 +27,9 @@ Examples:
   On the day that it is needed: the text, typed
       strongroom recover .";
 
+/// A public key of 1.7 KiB.
+const MOST: usize = 1 << 16;
+
 #[derive(Subcommand)]
 pub(crate) enum Escrow {
     /// Make an escrow key: its public half goes into .strongroom, its private half to stdout, once
@@ -55,6 +58,8 @@ impl Escrow {
                 "keep it; or make another with --replace, then `strongroom reseal --all`",
             ));
         }
+        let old = repository.escrow.as_ref().map(|_| durable::read(&path, MOST)).transpose();
+        let old = old.map_err(|error| unwritable(&path, &error))?;
         let key = SealingKey::make(&SystemRandom).map_err(|error| {
             Failure::new(
                 "no key was made",
@@ -71,11 +76,7 @@ impl Escrow {
             Some(file) => durable::create(file, &text, 0o600, &|_| {})
                 .map_err(|error| unwritable(file, &error))?,
         }
-        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let public = encode(&escrow);
-        folder
-            .and_then(|()| durable::replace(&path, public.as_bytes(), 0o644, &|_| {}))
-            .map_err(|error| unwritable(&path, &error))?;
+        pin(&path, old.as_deref(), encode(&escrow).as_bytes())?;
         output::note(&format!(
             "{} is a recipient of whatever is sealed from now on ({})\n\
              next: keep the text in two safe places, commit .strongroom, and wrap what is sealed already: strongroom reseal --all",
@@ -84,6 +85,25 @@ impl Escrow {
         ));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Puts the public half in place of what was there before the private one was printed; the key of somebody who was faster stays.
+fn pin(path: &Path, old: Option<&[u8]>, public: &[u8]) -> Result<(), Failure> {
+    let pinned = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| match old {
+        Some(old) => durable::replace_if(path, old, public, 0o644, &|_| {}),
+        None => match durable::create(path, public, 0o644, &|_| {}) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            made => made.map(|()| true),
+        },
+    });
+    if pinned.map_err(|error| unwritable(path, &error))? {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("{} was written meanwhile", path.display()),
+        "somebody else made an escrow key at the same time; theirs is kept, and nothing is sealed for this one",
+        "throw away the text of this one",
+    ))
 }
 
 fn printed(key: &SealingKey, now: &str) -> Zeroizing<Vec<u8>> {

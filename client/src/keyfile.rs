@@ -89,7 +89,11 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Zeroizing<String>> {
     if file.metadata()?.is_file() && mode & 0o077 != 0 {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            format!("others may read it (mode {:03o}): chmod 600 {}", mode & 0o777, path.display()),
+            format!(
+                "others may read it (mode {:03o}): chmod 600 {1}; where modes cannot be changed, as on a stick, copy it, or --key - < {1}",
+                mode & 0o777,
+                path.display()
+            ),
         ));
     }
     file.take(most).read_to_string(&mut text)?;

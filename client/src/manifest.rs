@@ -10,7 +10,7 @@ mod write;
 use std::{
     fs,
     io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -80,6 +80,12 @@ impl Manifest {
         self.path.as_deref().map(|path| (path, self.mode))
     }
 
+    /// Whether the file stays there under a second name when it is replaced under this one.
+    pub(crate) fn has_another_name(&self) -> bool {
+        let metadata = self.path.as_deref().and_then(|path| fs::metadata(path).ok());
+        metadata.is_some_and(|metadata| metadata.nlink() > 1)
+    }
+
     fn not_too_long(self) -> Result<Self, Failure> {
         if self.text.len() > MOST {
             return Err(Failure::new(
@@ -96,12 +102,12 @@ impl Manifest {
         memchr::memmem::find(&self.text, word.as_bytes()).is_some()
     }
 
-    /// Takes it apart.
+    /// Takes it apart. Where that fails, the line is not shown: what looks like a key there may be a part of a value.
     pub(crate) fn parse(&self) -> Result<File<'_>, Failure> {
         splice::parse(&self.text).map_err(|error| {
-            self.failure(
-                error.place,
-                "cannot be read as YAML",
+            let splice::Place { line, column } = error.place;
+            Failure::new(
+                format!("{}:{line}:{column}: cannot be read as YAML", self.shown),
                 error.problem.to_string(),
                 "correct it there",
             )
@@ -180,18 +186,29 @@ impl Manifest {
     }
 }
 
-/// All objects of a file, those in Lists one by one.
+/// All objects of a file, those in Lists one by one, also in Lists of Lists.
 pub(crate) fn objects(file: &File<'_>) -> Vec<Found> {
-    let mut out = Vec::new();
-    for (i, document) in file.documents().iter().enumerate() {
-        let Some(root) = document.root() else { continue };
-        let list = file.field_text(root, "kind").is_some_and(|kind| kind.ends_with("List"));
-        match file.field(root, "items").filter(|_| list) {
-            Some(items) => out.extend(file.items(items).map(|node| Found { node, document: None })),
-            None => out.push(Found { node: root, document: Some(i) }),
+    let documents = file.documents().iter().enumerate();
+    let roots = documents
+        .filter_map(|(i, document)| document.root().map(|node| Found { node, document: Some(i) }));
+    let (mut open, mut out): (Vec<_>, _) = (roots.collect(), Vec::new());
+    open.reverse();
+    while let Some(found) = open.pop() {
+        match items(file, found.node) {
+            Some(items) => {
+                let items: Vec<_> = file.items(items).collect();
+                open.extend(items.into_iter().rev().map(|node| Found { node, document: None }));
+            }
+            None => out.push(found),
         }
     }
     out
+}
+
+/// The items of a List.
+fn items(file: &File<'_>, node: NodeId) -> Option<NodeId> {
+    let is_list = file.field_text(node, "kind").is_some_and(|kind| kind.ends_with("List"));
+    file.field(node, "items").filter(|_| is_list)
 }
 
 /// The sealed Secrets of a file. Those of Bitnami's have the same kind, and are left alone.

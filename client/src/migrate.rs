@@ -13,7 +13,6 @@ mod plan;
 mod report;
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -130,13 +129,8 @@ impl Migrate {
 
     /// What becomes of each file that has something to migrate.
     fn plans(&self, keys: &BitnamiKeys, ring: Option<&KeyRing>) -> Result<Vec<Plan>, Failure> {
-        let mut seen = BTreeSet::new();
         let mut work = Vec::new();
-        for path in walk::manifests(&self.paths)? {
-            // A file that is named twice is one.
-            if path.canonicalize().is_ok_and(|real| !seen.insert(real)) {
-                continue;
-            }
+        for path in walk::each_once(walk::manifests(&self.paths)?) {
             let manifest = Manifest::read(&path)?;
             if manifest.mentions(bitnami_secret::API_VERSION) {
                 work.push((path, manifest));

@@ -2,7 +2,11 @@
 //!
 //! Results go to stdout and nothing else does, so that a pipe gets what it asked for; errors and progress go to stderr.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    fs,
+    io::{self, IsTerminal as _, Write as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -161,9 +165,25 @@ pub(crate) fn result(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Writes what exists nowhere else: here a reader that has gone away is a failure.
+/// Writes what exists nowhere else: here a reader that has gone away, or was never there, is a failure.
 pub(crate) fn only_copy(bytes: &[u8]) -> Result<(), Failure> {
+    if is_read_by_nobody() {
+        return Err(Failure::new(
+            "nothing was made: the only copy of the key would be lost",
+            "stdout is closed, or leads to /dev/null",
+            "let it lead to where the key is kept, or name a file",
+        ));
+    }
     write(bytes).map_err(unwritten)
+}
+
+/// Whether stdout leads to /dev/null, as it does too where it was closed when we were started.
+fn is_read_by_nobody() -> bool {
+    let (Ok(stdout), Ok(null)) = (rustix::fs::fstat(io::stdout()), fs::metadata("/dev/null"))
+    else {
+        return false;
+    };
+    null.file_type().is_char_device() && (stdout.st_dev, stdout.st_ino) == (null.dev(), null.ino())
 }
 
 fn write(bytes: &[u8]) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::{
     collections::HashSet,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::PathBuf,
 };
 
@@ -109,7 +109,7 @@ fn read_or_begin(path: &PathBuf, random: &dyn Random) -> io::Result<(QuietKey, H
         }
         let key = QuietKey::make(random).map_err(io::Error::other)?;
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         let mut head = zeroize::Zeroizing::new(MAGIC.to_vec());
         head.extend_from_slice(key.expose_secret());

@@ -52,11 +52,12 @@ pub(crate) struct Recover {
 impl Recover {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let ring = if self.files.is_empty() { asked()? } else { keyfile::read_ring(&self.files)? };
-        let files = walk::manifests(&self.paths)?;
-        // One Secret that does not open must not keep the others shut.
+        // One folder or Secret that does not open must not keep the others shut.
+        let (files, not_entered) = walk::manifests_that_can_be_found(&self.paths);
         let all = parallel::map(&files, "opening", |path| Opened::read(path, &ring));
-        all.iter().flat_map(|opened| &opened.shut).for_each(output::failure);
-        let shut = all.iter().map(|opened| opened.shut.len()).sum::<usize>();
+        let failures = || not_entered.iter().chain(all.iter().flat_map(|opened| &opened.shut));
+        failures().for_each(output::failure);
+        let shut = failures().count();
         let secrets = || all.iter().flat_map(|opened| &opened.secrets);
         if secrets().next().is_none() && shut == 0 {
             return Err(Failure::new(

@@ -13,9 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys};
+use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys, Wrap};
 
-use crate::{completion, failure::Failure, manifest, walk::folder_of};
+use crate::{change::full_name, completion, failure::Failure, manifest, walk::folder_of};
 
 /// The folder of the pins, at the root of a repository.
 pub(crate) const FOLDER: &str = ".strongroom";
@@ -59,37 +59,37 @@ impl Repository {
                     "change into a folder that exists",
                 )
             })?;
-        Ok(start.ancestors().find(|folder| folder.join(FOLDER).is_dir()).map(Path::to_owned))
+        Ok(start.ancestors().find(|folder| is_there(&folder.join(FOLDER))).map(Path::to_owned))
     }
 
     /// What `root` has pinned.
     fn read(root: &Path) -> Result<Self, Failure> {
         let mut out = Self { root: root.to_owned(), ..Self::default() };
-        for path in out.files().map_err(|error| unreadable(&root.join(FOLDER), &error))? {
+        for path in out.files()? {
             let bytes = durable::read(&path, MOST).map_err(|error| unreadable(&path, &error))?;
             out.add(&path, &bytes)?;
         }
         Ok(out)
     }
 
-    /// The files with pins, each by its whole path.
-    fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut out = Vec::new();
-        match fs::read_dir(self.root.join(FOLDER).join("clusters")) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = entry?.path();
-                    if path.extension().is_some_and(|ending| ending == "yaml") {
-                        out.push(path);
-                    }
+    /// The files with pins, each by its whole path. What is there and cannot be read is no file that is missing: whom it names would be
+    /// left out.
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let (folder, mut out) = (self.root.join(FOLDER), Vec::new());
+        let clusters = folder.join("clusters");
+        fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))?;
+        if is_there(&clusters) {
+            let failed = |error: io::Error| unreadable(&clusters, &error);
+            for entry in fs::read_dir(&clusters).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.extension().is_some_and(|ending| ending == "yaml") {
+                    out.push(path);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
         }
         out.sort();
         let escrow = self.escrow_path();
-        if escrow.exists() {
+        if is_there(&escrow) {
             out.push(escrow);
         }
         Ok(out)
@@ -155,7 +155,8 @@ impl Repository {
         self.of_clusters(names)
     }
 
-    /// Whom a changed object is sealed for: the clusters that it is sealed for now, each by its active key, and escrow.
+    /// Whom a changed object is sealed for: the clusters that it is sealed for now, each by its active key, and escrow. Refused where none
+    /// of these is pinned: for others, it would be for nobody as a whole.
     pub(crate) fn recipients_like(
         &self,
         object: &SealedSecret,
@@ -172,7 +173,29 @@ impl Repository {
             .filter(|(_, keys)| keys.keys.iter().any(|key| kids.contains(&key.recipient.kid())))
             .map(|(name, _)| name.as_str())
             .collect();
-        if names.is_empty() { self.recipients(named) } else { self.of_clusters(names) }
+        if !names.is_empty() {
+            return self.of_clusters(names);
+        }
+        let strangers: Vec<_> =
+            kids.iter().filter(|kid| !self.is_escrow(**kid)).map(Kid::to_string).collect();
+        if strangers.is_empty() || self.is_empty() {
+            return self.recipients(named);
+        }
+        let name = full_name(object);
+        Err(Failure::new(
+            format!("{name} is sealed for nobody that is pinned here"),
+            format!("it is for {}; pinned are {}", strangers.join(", "), self.listed()),
+            "take its cluster's keys in: strongroom sealing-keys fetch FILE|URL; \
+             or wrap it for one that is pinned, with --all-clusters for all: strongroom reseal FILE --cluster NAME --key FILE",
+        ))
+    }
+
+    /// Who could open an object as it was and cannot as it is, and whose keys nobody here knows.
+    pub(crate) fn left_out(&self, old: &SealedSecret, new: &SealedSecret) -> Vec<Kid> {
+        let lost = openers(old).into_iter().filter(|kid| {
+            new.used_slots().any(|slot| slot.wraps().iter().all(|wrap| wrap.kid() != *kid))
+        });
+        lost.filter(|kid| self.owner(*kid).is_none()).collect()
     }
 
     fn of_clusters(&self, names: Vec<&str>) -> Result<Vec<Recipient>, Failure> {
@@ -246,31 +269,48 @@ impl<T> ByFolder<T> {
         make: impl Fn(Repository) -> Result<T, Failure>,
     ) -> Result<Self, Failure> {
         let mut out = Self { roots: BTreeMap::new(), of: BTreeMap::new() };
-        for folder in files.into_iter().map(folder_of) {
-            if out.roots.contains_key(folder) {
+        for folder in files.into_iter().map(real_folder_of) {
+            if out.roots.contains_key(&folder) {
                 continue;
             }
-            let root = Repository::root_of(folder)?;
+            let root = Repository::root_of(&folder)?;
             if let Entry::Vacant(vacant) = out.of.entry(root.clone()) {
                 let repository =
                     root.as_deref().map_or_else(|| Ok(Repository::default()), Repository::read);
                 vacant.insert(make(repository?)?);
             }
-            out.roots.insert(folder.to_owned(), root);
+            out.roots.insert(folder, root);
         }
         Ok(out)
     }
 
     /// What holds for a file that was looked up.
     pub(crate) fn get(&self, file: &Path) -> Option<&T> {
-        self.of.get(self.roots.get(folder_of(file))?)
+        self.of.get(self.roots.get(&real_folder_of(file))?)
     }
+}
+
+/// The folder that a file lies in, and not that of a link to it.
+fn real_folder_of(file: &Path) -> PathBuf {
+    let real = file.is_symlink().then(|| file.canonicalize().ok()).flatten();
+    folder_of(real.as_deref().unwrap_or(file)).to_owned()
+}
+
+/// Who opens all values of an object.
+fn openers(object: &SealedSecret) -> BTreeSet<Kid> {
+    let of_slots = object.used_slots().map(|slot| slot.wraps().iter().map(Wrap::kid).collect());
+    of_slots.reduce(|all: BTreeSet<Kid>, of_slot| &all & &of_slot).unwrap_or_default()
+}
+
+/// Also where it is a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(
         format!("{} cannot be read", path.display()),
         error.to_string(),
-        "check its permissions",
+        "check its permissions, and where it leads if it is a link",
     )
 }

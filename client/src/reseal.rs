@@ -70,7 +70,7 @@ impl Reseal {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let ring = if self.check { KeyRing::default() } else { keyfile::read_ring(&self.files)? };
         let paths = if self.all { vec![PathBuf::from(".")] } else { self.paths.clone() };
-        let files = walk::manifests(&paths)?;
+        let files = walk::each_once(walk::manifests(&paths)?);
         let repositories = ByFolder::make(files.iter().map(PathBuf::as_path), Ok)?;
         let resealed = parallel::map(&files, "wrapping", |path| match repositories.get(path) {
             Some(repository) => self.file(path, repository, &ring),

@@ -15,13 +15,14 @@ use sealing::{DataKey, Plaintext, Recipient, Scope, SealError, SealedSecret};
 
 use self::existing::Existing;
 use crate::{
+    change::{full_name, refuse_unrendered},
     failure::Failure,
     manifest::{self, Found, Manifest},
     output, parallel,
     quiet::{Entry, Quiet},
     repository::{ByFolder, Clusters},
     secret::{Secret, Unfit, is_secret},
-    time,
+    time, walk,
 };
 
 pub(crate) const EXAMPLES: &str = "\
@@ -76,6 +77,15 @@ pub(crate) struct Seal {
     dry_run: bool,
 }
 
+/// What became of a source.
+struct Sealed {
+    text: Vec<u8>,
+    /// To be remembered of values that were sealed anew.
+    learnt: Vec<Entry>,
+    /// What the target had, and the source has not.
+    gone: Vec<String>,
+}
+
 /// A form of sealed Secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
@@ -107,10 +117,11 @@ impl Seal {
             .usage());
         }
         let quiet = if self.fresh { Quiet::none() } else { Quiet::open(&SystemRandom) };
-        let targets = self.files.iter().map(|path| self.target(path));
+        let files = walk::each_once(self.files.clone());
+        let targets = files.iter().map(|path| self.target(path));
         let recipients =
             ByFolder::make(targets, |repository| repository.recipients(&self.clusters))?;
-        let sealed = parallel::map(&self.files, "sealing", |path| {
+        let sealed = parallel::map(&files, "sealing", |path| {
             let recipients = recipients.get(self.target(path)).map(Vec::as_slice);
             self.file(path, recipients.unwrap_or_default(), &quiet)
         });
@@ -135,8 +146,14 @@ impl Seal {
     ) -> Result<Vec<Entry>, Failure> {
         let source = Manifest::read(path)?;
         let target = self.there()?;
-        let (sealed, learnt) = self.sealed(&source, target.as_ref(), recipients, quiet)?;
-        self.write(&source, target.as_ref(), &sealed)?;
+        let Sealed { text, learnt, gone } =
+            self.sealed(&source, target.as_ref(), recipients, quiet)?;
+        self.write(&source, target.as_ref(), &text)?;
+        for (what, target) in gone.iter().flat_map(|what| target.as_ref().map(|at| (what, at))) {
+            let (shown, source) = (&target.shown, &source.shown);
+            let has = if self.dry_run { "would have" } else { "has" };
+            output::note(&format!("{shown} {has} no {what} any more: {source} has none"));
+        }
         Ok(learnt)
     }
 
@@ -164,7 +181,17 @@ impl Seal {
                     "check the folder's permissions",
                 )
             }),
-            (None, _) if self.in_place && source.shown != "-" => source.replace(sealed),
+            (None, _) if self.in_place && source.shown != "-" => {
+                let has_another_name = source.has_another_name();
+                source.replace(sealed)?;
+                if has_another_name {
+                    output::note(&format!(
+                        "{} had another name (hard link), and is in clear text under that still",
+                        source.shown
+                    ));
+                }
+                Ok(())
+            }
             (None, _) => output::result(sealed),
         }
     }
@@ -176,12 +203,13 @@ impl Seal {
         target: Option<&Manifest>,
         recipients: &[Recipient],
         quiet: &Quiet,
-    ) -> Result<(Vec<u8>, Vec<Entry>), Failure> {
+    ) -> Result<Sealed, Failure> {
         let file = source.parse()?;
         let there = target.map(Existing::read).transpose()?.unwrap_or_default();
         let secrets = self.secrets(source, &file)?;
         let mut splice = splice::Splice::new(&file);
         let mut learnt = Vec::new();
+        let mut gone = there.others(secrets.iter().map(|(_, secret)| secret));
         for (found, secret) in &secrets {
             let old = there.find(secret);
             let (object, entries) = self
@@ -194,6 +222,12 @@ impl Seal {
                         next(&error),
                     )
                 })?;
+            if let Some((_, old)) = old {
+                refuse_unrendered(old, &object)?;
+                let is_gone = |key: &&DataKey| !object.values().contains_key(*key);
+                let keys = old.values().keys().filter(is_gone);
+                gone.extend(keys.map(|key| format!("{key} of {}", full_name(old))));
+            }
             if self.dry_run {
                 let changed = entries.len();
                 output::note(&format!(
@@ -216,7 +250,7 @@ impl Seal {
             done.map_err(|error| unsafe_change(source, &error))?;
             learnt.extend(entries);
         }
-        Ok((self.finish(source, &file, splice, &secrets)?, learnt))
+        Ok(Sealed { text: self.finish(source, &file, splice, &secrets)?, learnt, gone })
     }
 
     /// The Secrets in clear text; at least one.

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// Letters and digits: fits every configuration file, URL and shell, 5.95 bits each.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Where the value comes from. Without an option: asked for on a terminal, else read from stdin.
+/// Where the value comes from. Without an option: asked for on a terminal, else read from stdin, where it must not be empty.
 #[derive(Args, Debug, Clone)]
 #[group(multiple = false)]
 pub(crate) struct Source {
@@ -50,7 +50,7 @@ impl Source {
             Some(path) if path != Path::new("-") => file(path),
             Some(_) => stdin(),
             None if io::stdin().is_terminal() => prompt(key),
-            None => stdin().map(without_line_end),
+            None => stdin().map(without_line_end).and_then(not_empty),
         }
     }
 }
@@ -58,7 +58,8 @@ impl Source {
 /// The bytes of a file that may be a value.
 pub(crate) fn file(path: &Path) -> Result<Plaintext, Failure> {
     let length = fs::metadata(path).map(|metadata| metadata.len()).unwrap_or(0);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length as usize + 1));
+    let room = length.min(MAX_VALUE as u64) as usize + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     let read = fs::File::open(path)
         .and_then(|file| file.take(MAX_VALUE as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| {
@@ -113,6 +114,18 @@ fn prompt(key: &str) -> Result<Plaintext, Failure> {
         ));
     }
     Ok(Plaintext::new(once.as_bytes().to_vec()))
+}
+
+/// What a program that failed sends is no value, nor is what comes from a stdin that is closed.
+fn not_empty(value: Plaintext) -> Result<Plaintext, Failure> {
+    if value.expose_secret().is_empty() {
+        return Err(Failure::new(
+            "no value came from stdin",
+            "it is closed, or the program before the pipe printed nothing",
+            "see why; where the value is to be empty: --from-file /dev/null",
+        ));
+    }
+    Ok(value)
 }
 
 fn without_line_end(value: Plaintext) -> Plaintext {

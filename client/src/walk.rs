@@ -1,6 +1,7 @@
 //! The files of a repository that may have objects of Kubernetes in them.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -12,7 +13,13 @@ use crate::{failure::Failure, repository::FOLDER};
 /// Every YAML and JSON file in or below `paths`, in order, those that git ignores too: a sealed Secret may lie in one. What is
 /// named itself is taken whatever its ending.
 pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut out = Vec::new();
+    let (files, failures) = manifests_that_can_be_found(paths);
+    failures.into_iter().next().map_or(Ok(files), Err)
+}
+
+/// The same, and why there may be others.
+pub(crate) fn manifests_that_can_be_found(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Failure>) {
+    let (mut out, mut failures) = (Vec::new(), Vec::new());
     for path in paths {
         if !path.is_dir() {
             out.push(path.clone());
@@ -26,19 +33,29 @@ pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             .sort_by_file_name(Ord::cmp)
             .build();
         for entry in walk {
-            let entry = entry.map_err(|error| {
-                Failure::new(
+            match entry {
+                Ok(entry) => {
+                    let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+                    if is_file && is_manifest(entry.path()) {
+                        out.push(entry.into_path());
+                    }
+                }
+                Err(error) => failures.push(Failure::new(
                     format!("{} cannot be looked through", path.display()),
                     error.to_string(),
                     "check the permissions of its folders",
-                )
-            })?;
-            if entry.file_type().is_some_and(|kind| kind.is_file()) && is_manifest(entry.path()) {
-                out.push(entry.into_path());
+                )),
             }
         }
     }
-    Ok(out)
+    (out, failures)
+}
+
+/// Each file once, by whatever names it is there: what replaces a file does it once.
+pub(crate) fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    files.retain(|path| path.canonicalize().map_or(true, |real| seen.insert(real)));
+    files
 }
 
 /// Every file in or below `paths` that git does not ignore and that is wanted, in order. What is named itself is taken whatever it is.

@@ -7,9 +7,9 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -63,7 +63,7 @@ pub fn replace_if(
     Ok(true)
 }
 
-/// Makes `path`, which must not exist.
+/// Makes `path`, which must not exist. The file gets the permission bits `mode`, without those of the umask.
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] where there is anything at `path`, which is left as it is; else as [`replace`].
@@ -73,13 +73,11 @@ pub fn create(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> 
         remove_tmp(path)?;
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    let tmp = write_tmp(path, content, mode, before)?;
+    let tmp = write_tmp(path, content, mode, Mask::Obeyed, before)?;
     before(Step::Publish);
     // Fails where somebody who does not take our lock was faster.
-    if let Err(error) = renameat_with(CWD, &tmp, CWD, path, RenameFlags::NOREPLACE) {
-        fs::remove_file(&tmp)?;
-        return Err(error.into());
-    }
+    renameat_with(CWD, &tmp, CWD, path, RenameFlags::NOREPLACE)
+        .or_else(|error| given_up(&tmp, error.into()))?;
     before(Step::SyncFolder);
     folder.sync_all()
 }
@@ -124,21 +122,46 @@ fn publish(
     mode: u32,
     before: &dyn Fn(Step),
 ) -> io::Result<()> {
-    let tmp = write_tmp(path, content, mode, before)?;
+    let tmp = write_tmp(path, content, mode, Mask::Ignored, before)?;
     before(Step::Publish);
-    fs::rename(&tmp, path)?;
+    fs::rename(&tmp, path).or_else(|error| given_up(&tmp, error))?;
     before(Step::SyncFolder);
     folder.sync_all()
 }
 
-fn write_tmp(path: &Path, content: &[u8], mode: u32, before: &dyn Fn(Step)) -> io::Result<PathBuf> {
+/// Whether the umask of the process takes bits off the mode: it says how a file begins, not what becomes of one that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mask {
+    Obeyed,
+    Ignored,
+}
+
+fn write_tmp(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    mask: Mask,
+    before: &dyn Fn(Step),
+) -> io::Result<PathBuf> {
     let tmp = remove_tmp(path)?;
     before(Step::Write);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&tmp)?;
-    file.write_all(content)?;
-    before(Step::SyncFile);
-    file.sync_all()?;
+    let mut write = || {
+        if mask == Mask::Ignored {
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        file.write_all(content)?;
+        before(Step::SyncFile);
+        file.sync_all()
+    };
+    write().or_else(|error| given_up(&tmp, error))?;
     Ok(tmp)
+}
+
+/// The error that ended a write, after what it has written, which may be a key.
+fn given_up<T>(tmp: &Path, error: io::Error) -> io::Result<T> {
+    fs::remove_file(tmp)?;
+    Err(error)
 }
 
 /// Removes what a write that was cut short has left, which may be a key; returns its name.

@@ -65,14 +65,24 @@ impl SealedSecret {
     /// # Errors
     /// [`OpenError`]; what the template is refused for is known before anything is opened.
     pub fn open_rendered(&self, keys: &KeyRing) -> Result<Opened, OpenError> {
-        let lengths =
-            self.values.iter().map(|(key, value)| (key.as_str(), value.plaintext_at_most()));
-        let parsed = self.template.parse_data(&lengths.collect())?;
+        let parsed = self.template.parse_data(&self.lengths())?;
         let mut out = self.open(keys)?;
         let rendered: Vec<_> =
             parsed.iter().map(|(key, parts)| ((*key).clone(), parts.render(&out))).collect();
         out.extend(rendered);
         Ok(out)
+    }
+
+    /// Whether the template can be rendered with the values that there are, which is known without opening one.
+    ///
+    /// # Errors
+    /// The first text of it that cannot.
+    pub fn check_template(&self) -> Result<(), TemplateError> {
+        self.template.check(&self.lengths())
+    }
+
+    fn lengths(&self) -> BTreeMap<&str, usize> {
+        self.values.iter().map(|(key, value)| (key.as_str(), value.plaintext_at_most())).collect()
     }
 
     /// The DEK of each slot that is used.

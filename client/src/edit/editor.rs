@@ -107,25 +107,23 @@ impl Editor {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b" ./_-+:,@".contains(&byte));
         let mut words = self.command.split_ascii_whitespace();
-        match words.next().filter(|_| is_plain) {
+        let mut command = match words.next().filter(|_| is_plain) {
             Some(program) => {
                 let mut command = Command::new(program);
-                if is_vim(program) {
-                    command.args(vim_options(folder));
-                }
-                command.args(words).arg(file);
+                command.args(words);
                 command
             }
             None => {
                 let mut command = Command::new("sh");
-                command
-                    .arg("-c")
-                    .arg(format!("{} \"$@\"", self.command))
-                    .arg(&self.command)
-                    .arg(file);
+                command.arg("-c").arg(format!("{} \"$@\"", self.command)).arg(&self.command);
                 command
             }
+        };
+        if program(&self.command).is_some_and(is_vim) {
+            command.args(vim_options(folder));
         }
+        command.arg(file);
+        command
     }
 
     /// Says what is wrong with the draft, and asks whether to edit it again. No, where nobody can be asked.
@@ -156,6 +154,13 @@ impl Editor {
     pub(super) fn end(self) {
         self.runtime.shutdown_background();
     }
+}
+
+/// The program of a command line, behind what is set for it and what only runs it.
+fn program(command: &str) -> Option<&str> {
+    let words = command.split_ascii_whitespace().map(|word| word.trim_matches(['"', '\'']));
+    let mut words = words.filter(|word| !word.contains('='));
+    words.find(|word| !["env", "exec", "command", "nice"].contains(word))
 }
 
 /// No history and no backup, which could lie on disk; the swap file, which saves what is typed, beside the draft and nowhere else. It

@@ -20,6 +20,11 @@ pub(crate) fn judge(subject: &Subject<'_>) -> Vec<Finding> {
 
 fn judge_as(subject: &Subject<'_>, has_objects: bool) -> Vec<Finding> {
     let text = String::from_utf8_lossy(subject.bytes);
+    if subject.is_key() {
+        let own = credential::own(&text)
+            .map(|(at, what)| Finding::new(&rule::CREDENTIAL, place(&text, at), what));
+        return silence::apply(&text, own.collect(), subject.is_current);
+    }
     let mut out = Vec::new();
     let mut secrets = Vec::new();
     if subject.is_env() {

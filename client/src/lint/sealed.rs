@@ -52,12 +52,7 @@ fn object(file: &File<'_>, root: NodeId, pins: Option<&Repository>) -> Vec<Findi
     if let Some(detail) = other_scope(object.binding()) {
         out.push(Finding::new(&rule::SCOPE, at(&["spec", "binding", "scope"]), detail));
     }
-    let lengths = object
-        .values()
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.plaintext_at_most()))
-        .collect();
-    if let Err(error) = object.template().check(&lengths) {
+    if let Err(error) = object.check_template() {
         out.push(Finding::new(&rule::RENDER, at(&["spec", "template", "data"]), error.to_string()));
     }
     for slot in object.slots().iter().filter(|slot| slot.wraps().iter().any(Wrap::is_low_order)) {

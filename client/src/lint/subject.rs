@@ -50,6 +50,11 @@ impl Subject<'_> {
         is_env(&self.name())
     }
 
+    /// Whether it has the name of a file with our own private keys, as this command line makes them.
+    pub(crate) fn is_key(&self) -> bool {
+        is_key(&self.name())
+    }
+
     fn name(&self) -> String {
         name_of(self.path)
     }
@@ -70,7 +75,14 @@ pub(crate) fn is_looked_at(path: &Path) -> bool {
     ];
     let name = name_of(path);
     let lower = name.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| lower.ends_with(ending)) || is_env(&name) || name == "Kustomization"
+    ENDINGS.iter().any(|ending| lower.ends_with(ending))
+        || is_env(&name)
+        || is_key(&name)
+        || name == "Kustomization"
+}
+
+fn is_key(name: &str) -> bool {
+    name.ends_with(".key") || name.ends_with(".keys")
 }
 
 fn is_env(name: &str) -> bool {

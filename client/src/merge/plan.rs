@@ -63,6 +63,10 @@ impl One {
                         "see who changed it: git log -p",
                     )
                 })?;
+                // What is in conflict somebody looks at anyway.
+                if merged.conflicts.is_empty() {
+                    refuse_unrendered(name, [&ours.sealed, &theirs.sealed], &merged.ours)?;
+                }
                 let none = Labels::default();
                 let (labels, labels_in_conflict) = Labels::merge([
                     base.map_or(&none, |base| &base.labels),
@@ -210,6 +214,22 @@ impl Plan {
                 )
             })
             .collect()
+    }
+}
+
+/// Refuses what does not open although each of both sides by itself would, because a template names a value that is not there.
+fn refuse_unrendered(
+    name: &str,
+    sides: [&SealedSecret; 2],
+    merged: &SealedSecret,
+) -> Result<(), Failure> {
+    match merged.check_template() {
+        Err(error) if sides.iter().all(|side| side.check_template().is_ok()) => Err(Failure::new(
+            format!("{name} would not open"),
+            error.to_string(),
+            "see who changed it: git log -p",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use bitnami::PublicKey;
 use envelope::SystemRandom;
 
 use super::{Manifest, Seal, comments};
-use crate::{bitnami_secret, failure::Failure, output, time};
+use crate::{bitnami_secret, failure::Failure, output, time, walk};
 
 /// Their controller makes one of some 2 KiB; a chain may stand behind it.
 const MOST: usize = 1 << 20;
@@ -24,7 +24,7 @@ impl Seal {
         }
         let certificate = self.cert.as_deref().unwrap_or(Path::new("-"));
         let key = public_key(certificate, now)?;
-        for path in &self.files {
+        for path in &walk::each_once(self.files.clone()) {
             let source = Manifest::read(path)?;
             let target = self.there()?;
             let sealed = self.sealed_for(&source, &key)?;

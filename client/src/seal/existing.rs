@@ -1,6 +1,7 @@
 use sealing::SealedSecret;
 
 use crate::{
+    change::full_name,
     failure::Failure,
     manifest::{self, Change, Found, Manifest},
     secret::Secret,
@@ -27,10 +28,18 @@ impl<'a> Existing<'a> {
     }
 
     pub(super) fn find(&self, secret: &Secret) -> Option<(Found, &SealedSecret)> {
-        let same = |object: &SealedSecret| {
-            object.name() == secret.name && object.namespace() == secret.namespace.as_deref()
-        };
-        self.objects.iter().find(|(_, object)| same(object)).map(|(found, object)| (*found, object))
+        let mut all = self.objects.iter();
+        all.find(|(_, object)| is_of(object, secret)).map(|(found, object)| (*found, object))
+    }
+
+    /// The names of those that are none of these Secrets.
+    pub(super) fn others<'s>(
+        &self,
+        secrets: impl Iterator<Item = &'s Secret> + Clone,
+    ) -> Vec<String> {
+        let others = self.objects.iter().map(|(_, object)| object);
+        let others = others.filter(|object| !secrets.clone().any(|secret| is_of(object, secret)));
+        others.map(full_name).collect()
     }
 
     /// The document that an object is the whole of, changed where it changed; `None` where it is an item of a List.
@@ -50,4 +59,9 @@ impl<'a> Existing<'a> {
             .and_then(|file| Some(file.documents().get(document)?.content()));
         Ok(span.and_then(|span| String::from_utf8(text.get(span)?.to_vec()).ok()))
     }
+}
+
+/// Whether an object is what a Secret was sealed as.
+fn is_of(object: &SealedSecret, secret: &Secret) -> bool {
+    object.name() == secret.name && object.namespace() == secret.namespace.as_deref()
 }

@@ -48,12 +48,20 @@ impl Fetch {
             repository.root = root_of_work_tree()?;
         }
         let path = repository.cluster_path(&list.cluster);
+        // What is judged is what is replaced, and not what somebody writes meanwhile.
+        let old = match durable::read(&path, MOST) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read.map_err(|error| unwritable(&path, &error))?),
+        };
+        if let Some(old) = &old {
+            repository.add(&path, old)?;
+        }
         let pinned = repository.clusters.get(&list.cluster);
         if let Some(pinned) = pinned {
             self.check(pinned, &list)?;
         }
         let text = encode(&list);
-        write(&path, pinned, &text)?;
+        write(&path, old.as_deref(), &text)?;
         let identity = data_encoding::BASE64.encode(&list.identity);
         match pinned {
             None => output::note(&format!(
@@ -123,19 +131,28 @@ impl Fetch {
     }
 }
 
-fn write(path: &Path, pinned: Option<&SealingKeys>, text: &str) -> Result<(), Failure> {
-    let written = match path.parent().map_or(Ok(()), fs::create_dir_all) {
-        Err(error) => Err(error),
-        Ok(()) if pinned.is_some() => durable::replace(path, text.as_bytes(), 0o644, &|_| {}),
-        Ok(()) => durable::create(path, text.as_bytes(), 0o644, &|_| {}),
-    };
-    written.map_err(|error| {
-        Failure::new(
-            format!("{} cannot be written", path.display()),
-            error.to_string(),
-            "check its permissions",
-        )
-    })
+fn write(path: &Path, old: Option<&[u8]>, text: &str) -> Result<(), Failure> {
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = made.and_then(|()| match old {
+        Some(old) => durable::replace_if(path, old, text.as_bytes(), 0o644, &|_| {}),
+        None => durable::create(path, text.as_bytes(), 0o644, &|_| {}).map(|()| true),
+    });
+    if written.map_err(|error| unwritable(path, &error))? {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("{} was changed meanwhile", path.display()),
+        "somebody else took in a list at the same time; theirs is kept",
+        "run the command again",
+    ))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(
+        format!("{} cannot be written", path.display()),
+        error.to_string(),
+        "check its permissions",
+    )
 }
 
 /// Where `.strongroom` is to lie: at the root of the work tree, or here where there is none.

@@ -95,7 +95,9 @@ impl Folder {
     pub(super) fn rotate(self) -> Result<Kid, Failure> {
         let key = SealingKey::make(&SystemRandom).map_err(no_random)?;
         let now = time::now();
+        // A link to another disk stays one: the keys are to lie there and nowhere else.
         let path = self.path.join("sealing.keys");
+        let path = path.canonicalize().map_err(|error| unwritable(&path, &error))?;
         let failed = |error: io::Error| unwritable(&path, &error);
         let old = Zeroizing::new(durable::read(&path, 1 << 20).map_err(failed)?);
         let mut new = Zeroizing::new(Vec::with_capacity(old.len() + 256));

@@ -119,3 +119,29 @@ fn what_cannot_be_read_is_said() {
     repo.write("long.yaml", vec![b'#'; (16 << 20) + 1]);
     assert_eq!(repo.lint(&[]), [("SR107".to_owned(), "long.yaml:1".to_owned())]);
 }
+
+/// The keys that open everything are clear text as well as what they open.
+#[test]
+fn our_own_private_keys_are_found() {
+    let repo = Repo::new();
+    repo.ok(&["escrow", "new", "--to-file", "escrow.key"]);
+    repo.ok(&["sealing-keys", "new", "--cluster", "prod", "--dir", "prod"]);
+    let key = repo.read("escrow.key");
+    let key = key.lines().last().unwrap();
+    repo.write("notes.yaml", format!("# for the day: {key}\na: b\n"));
+    let wanted = ["escrow.key:3", "notes.yaml:1", "prod/identity.key:2", "prod/sealing.keys:3"]
+        .map(|place| ("SR105".to_owned(), place.to_owned()));
+    assert_eq!(repo.lint(&[]), wanted);
+    repo.git(&["add", "-A"]);
+    let staged: Vec<_> =
+        repo.lint(&["--staged"]).into_iter().filter(|(rule, _)| rule == "SR105").collect();
+    assert_eq!(staged, wanted);
+    let output = repo.run("strongroom", &["lint"]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(said.contains("a private key of strongroom") && !said.contains(key), "{said}");
+    // A slip away from one it is none.
+    let other = if key.starts_with('2') { "3" } else { "2" };
+    repo.write("escrow.key", format!("{other}{}\n", &key[1..]));
+    repo.write("notes.yaml", "a: b\n");
+    assert_eq!(repo.lint(&["escrow.key", "notes.yaml"]), []);
+}

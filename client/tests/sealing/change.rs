@@ -23,6 +23,20 @@ fn values_come_from_stdin_a_file_or_nowhere() {
     repo.ok(&["set", "db.yaml", "tls.key", "--from-file", "blob"]);
     assert_eq!(repo.value("db.yaml", &keys, "tls.key").unwrap(), [0, 0xff, b'\n']);
 
+    // Nothing is what comes from a program that failed, and from a stdin that is closed; a file may be empty.
+    let before = repo.read("db.yaml");
+    let said = repo.refused(1, &["set", "db.yaml", "typed"]);
+    assert!(said.contains("no value came from stdin") && said.contains("--from-file"), "{said}");
+    assert_eq!(repo.run_with(&["set", "db.yaml", "typed"], b"\n").status.code(), Some(1));
+    assert_eq!(repo.read("db.yaml"), before);
+    repo.ok(&["set", "db.yaml", "empty", "--from-file", "/dev/null"]);
+    assert_eq!(repo.value("db.yaml", &keys, "empty").unwrap(), b"");
+    // One that says it is longer than memory is told to be, before it is read.
+    let sparse = fs::File::create(repo.path("sparse")).unwrap();
+    sparse.set_len(1 << 42).unwrap();
+    let said = repo.refused(1, &["set", "db.yaml", "long", "--from-file", "sparse"]);
+    assert!(said.contains("sparse is too long"), "{said}");
+
     repo.ok(&["set", "db.yaml", "made", "--generate"]);
     repo.ok(&["set", "db.yaml", "again", "--generate", "64"]);
     let (made, again) = (
@@ -169,6 +183,12 @@ fn files_keep_their_mode_and_links_stay_links() {
     assert!(repo.path("link.yaml").symlink_metadata().unwrap().is_symlink());
     assert_eq!(fs::metadata(repo.path("db.yaml")).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(repo.value("db.yaml", &repo.keys("prod"), "k").is_some());
+    // Whoever shares a file goes on sharing it, whatever the umask is.
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(repo.command(&[]).get_program());
+    command.args(["set", "db.yaml", "l", "--generate"]).current_dir(repo.path(""));
+    assert!(command.status().unwrap().success());
+    assert_eq!(fs::metadata(repo.path("db.yaml")).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]
@@ -185,4 +205,94 @@ fn nothing_of_a_value_is_left_anywhere() {
     for needle in [&value[..], base64.as_bytes()] {
         assert_eq!(found_below(&repo.beside(""), needle), Vec::<std::path::PathBuf>::new());
     }
+}
+
+/// What one cluster opens and what another one opens would be no Secret for either.
+#[test]
+fn what_is_sealed_for_nobody_that_is_pinned_is_not_changed() {
+    let repo = sealed();
+    repo.ok(&["escrow", "new"]);
+    let keys = repo.keys("prod");
+    let pins = |cluster: &str| repo.path(&format!(".strongroom/clusters/{cluster}.yaml"));
+    fs::remove_file(pins("prod")).unwrap();
+    let before = repo.read("db.yaml");
+    let commands: [&[&str]; 5] = [
+        &["set", "db.yaml", "password", "--generate"],
+        &["rename", "db.yaml", "user", "login", "--key", &keys],
+        &["compact", "db.yaml", "--key", &keys],
+        &["reseal", "db.yaml", "--key", &keys],
+        &["reseal", "db.yaml", "--fresh", "--key", &keys],
+    ];
+    let refused = || {
+        for command in commands {
+            let said = repo.refused(1, command);
+            let expected = "prod/db is sealed for nobody that is pinned here";
+            assert!(said.contains(expected) && said.contains("--all-clusters"), "{said}");
+            assert_eq!(repo.read("db.yaml"), before);
+        }
+    };
+    // The escrow key is pinned, and no cluster; then another cluster.
+    refused();
+    repo.new_cluster("dev");
+    refused();
+    repo.ok(&["reseal", "db.yaml", "--cluster", "dev", "--key", &keys]);
+    assert_eq!(repo.value("db.yaml", &repo.keys("dev"), "user").unwrap(), b"anna");
+}
+
+#[test]
+fn a_recipient_that_is_left_out_is_told() {
+    let repo = Repo::new();
+    repo.new_cluster("dev");
+    let plain = secret("db", &[("user", "anna"), ("password", "correct horse")]);
+    repo.ok_with(&["seal", "-", "--all-clusters", "-o", "db.yaml"], plain.as_bytes());
+    let before = repo.read("db.yaml");
+    let list = repo.read(".strongroom/clusters/dev.yaml");
+    let dev = list.split("kid: ").nth(1).unwrap().split(',').next().unwrap();
+    let dev = dev.trim_matches('"');
+    fs::remove_file(repo.path(".strongroom/clusters/dev.yaml")).unwrap();
+    let keys = repo.keys("prod");
+    let commands: [&[&str]; 3] = [
+        &["set", "db.yaml", "password", "--generate"],
+        &["rename", "db.yaml", "user", "login", "--key", &keys],
+        &["compact", "db.yaml", "--key", &keys],
+    ];
+    for command in commands {
+        repo.write("db.yaml", &before);
+        let output = repo.run(command);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(&format!("{dev} does not open prod/db any more")), "{said}");
+    }
+    // It was left out before, and nothing of that changes.
+    let output = repo.run(&["unset", "db.yaml", "user"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_value_that_the_template_names_stays() {
+    let repo = sealed();
+    let keys = repo.keys("prod");
+    let template = "  template:\n    type: Opaque\n    data: {app.conf: \"pw={{ password }}\"}\n";
+    let text = repo.read("db.yaml");
+    let text = text.replacen("  template:\n    type: Opaque\n", "", 1);
+    repo.write("db.yaml", text.replacen("  slots:\n", &format!("{template}  slots:\n"), 1));
+    assert_eq!(repo.value("db.yaml", &keys, "app.conf").unwrap(), b"pw=correct horse");
+    let before = repo.read("db.yaml");
+    repo.write("less.yaml", secret("db", &[("user", "anna")]));
+    let commands: [&[&str]; 3] = [
+        &["unset", "db.yaml", "password"],
+        &["rename", "db.yaml", "password", "pw", "--key", &keys],
+        &["seal", "less.yaml", "-o", "db.yaml"],
+    ];
+    for command in commands {
+        let said = repo.refused(1, command);
+        let expected = "template of app.conf, line 1: it names a key that is not among the values";
+        assert!(said.contains(expected) && said.contains("prod/db would not open"), "{said}");
+        assert_eq!(repo.read("db.yaml"), before);
+    }
+    // What is broken already may be mended.
+    repo.write("db.yaml", before.replace("{{ password }}", "{{ passwort }}"));
+    repo.ok(&["set", "db.yaml", "other", "--generate"]);
+    repo.ok(&["set", "db.yaml", "passwort", "--generate"]);
+    assert!(repo.value("db.yaml", &keys, "app.conf").is_some());
 }

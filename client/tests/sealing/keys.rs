@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use tokio_rustls::rustls::{
@@ -157,6 +158,10 @@ fn key_file_that_others_may_read_is_refused_with_the_command_that_mends_it() {
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o640)).unwrap();
     let said = repo.refused(1, &["unseal", "db.yaml", "--key", &keys]);
     assert!(said.contains("others may read it (mode 640): chmod 600"), "{said}");
+    // A stick has no modes that could be changed.
+    assert!(said.contains("or --key - < "), "{said}");
+    let key = fs::read(&keys).unwrap();
+    assert!(repo.run_with(&["unseal", "db.yaml", "--key", "-"], &key).status.success());
 }
 
 #[test]
@@ -221,4 +226,48 @@ fn serve(list: String) -> (u16, String) {
         }
     });
     (port, authority)
+}
+
+/// Whoever keeps private keys on another disk wants them there and nowhere else.
+#[test]
+fn keys_that_a_link_leads_to_stay_where_they_are() {
+    let repo = Repo::new();
+    let (link, there) = (repo.beside("prod/sealing.keys"), repo.beside("vault"));
+    fs::rename(&link, &there).unwrap();
+    std::os::unix::fs::symlink(&there, &link).unwrap();
+    repo.ok(&["sealing-keys", "rotate", "--dir", repo.beside("prod").to_str().unwrap()]);
+    assert!(link.is_symlink());
+    assert_eq!(fs::read_to_string(there).unwrap().matches("# k").count(), 2);
+}
+
+/// Of two that take in lists at once, the slower one has looked at what is pinned before the faster one wrote.
+#[test]
+fn a_newer_list_that_came_meanwhile_stays() {
+    let repo = Repo::new();
+    let dir = repo.beside("prod").to_str().unwrap().to_owned();
+    let (list, older) = (repo.beside("prod/prod.yaml"), repo.beside("older.yaml"));
+    repo.ok(&["sealing-keys", "rotate", "--dir", &dir]);
+    fs::copy(&list, &older).unwrap();
+    repo.ok(&["sealing-keys", "rotate", "--dir", &dir]);
+    let newer = fs::read_to_string(list).unwrap();
+
+    let folder = fs::File::open(repo.path(".strongroom/clusters")).unwrap();
+    folder.lock().unwrap();
+    let child = repo.start(&["sealing-keys", "fetch", older.to_str().unwrap()]);
+    let waits = format!(" {} ", child.id());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let is_waiting = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|lock| lock.contains("->") && lock.contains(&waits))
+    };
+    while !is_waiting() && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(2));
+    }
+    repo.write(".strongroom/clusters/prod.yaml", &newer);
+    drop(folder);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("was changed meanwhile"), "{said}");
+    assert_eq!(repo.read(".strongroom/clusters/prod.yaml"), newer);
 }

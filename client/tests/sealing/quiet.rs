@@ -171,3 +171,34 @@ fn five_values_of_32_bytes_are_small() {
     let len = repo.read("db.yaml").len();
     assert!(len <= 2_700, "{len} bytes");
 }
+
+/// A value that was made here may be nowhere else.
+#[test]
+fn what_the_source_has_not_is_told_as_it_goes() {
+    let repo = Repo::new();
+    let both = format!("{}---\n{}", secret("db", &FIVE), secret("web", &FIVE));
+    repo.ok_with(&["seal", "-", "-o", "db.yaml"], both.as_bytes());
+    repo.ok(&["set", "db.yaml", "password", "--generate", "--object", "db"]);
+    let again = |text: &str| {
+        let output = repo.run_with(&["seal", "-", "-o", "db.yaml"], text.as_bytes());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(again(&both), "db.yaml has no password of prod/db any more: - has none\n");
+    assert_eq!(again(&both), "");
+    let said = again(&secret("db", &FIVE));
+    assert_eq!(said, "db.yaml has no prod/web any more: - has none\n");
+}
+
+#[test]
+fn the_cache_is_for_its_owner_only_whatever_the_umask_is() {
+    let repo = Repo::new();
+    repo.write("db.yaml", secret("db", &FIVE));
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(repo.command(&[]).get_program());
+    command.args(["seal", "-i", "db.yaml"]).current_dir(repo.path(""));
+    assert!(command.env_clear().env("HOME", repo.beside("home")).status().unwrap().success());
+    let mode = |path| fs::metadata(repo.beside(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("home/.cache/strongroom"), 0o700);
+    assert_eq!(mode("home/.cache/strongroom/quiet"), 0o600);
+}

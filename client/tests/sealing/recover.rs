@@ -176,3 +176,110 @@ fn second_escrow_key_is_asked_for_by_name() {
     repo.ok(&["escrow", "new", "--replace"]);
     assert_ne!(repo.read(".strongroom/escrow.yaml"), before);
 }
+
+/// What is closed when a program starts leads to /dev/null: a shell's `>&-` comes to that, too.
+#[test]
+fn escrow_key_that_is_printed_to_nobody_is_not_sealed_for() {
+    let repo = Repo::new();
+    let to_nobody = std::process::Stdio::null();
+    let output = repo.command(&["escrow", "new"]).stdout(to_nobody).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the only copy of the key would be lost"), "{said}");
+    assert!(!repo.path(".strongroom/escrow.yaml").exists());
+}
+
+#[test]
+fn of_two_escrow_keys_made_at_once_one_is_told_to_be_none() {
+    let repo = Repo::new();
+    for round in 0..8 {
+        let _ = fs::remove_file(repo.path(".strongroom/escrow.yaml"));
+        let files = ["left", "right"].map(|name| repo.beside(&format!("{name}{round}")));
+        let running: Vec<_> = files
+            .iter()
+            .map(|file| repo.start(&["escrow", "new", "--to-file", file.to_str().unwrap()]))
+            .collect();
+        let outputs: Vec<_> =
+            running.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        let pinned = repo.read(".strongroom/escrow.yaml");
+        let kid = pinned.lines().find_map(|line| line.strip_prefix("kid: ")).unwrap();
+        for (file, output) in files.iter().zip(&outputs) {
+            let told = String::from_utf8(output.stderr.clone()).unwrap();
+            let is_pinned = fs::read_to_string(file).is_ok_and(|text| text.contains(kid));
+            assert_eq!(is_pinned, output.status.success(), "{told}");
+        }
+    }
+}
+
+#[test]
+fn recipients_that_cannot_be_read_are_not_left_out() {
+    let repo = Repo::new();
+    std::os::unix::fs::symlink("nowhere", repo.path(".strongroom/escrow.yaml")).unwrap();
+    repo.write("db.yaml", secret("db", &[("a", "b")]));
+    let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
+    assert!(said.contains(".strongroom/escrow.yaml cannot be read"), "{said}");
+    fs::remove_file(repo.path(".strongroom/escrow.yaml")).unwrap();
+    repo.ok(&["escrow", "new"]);
+    fs::remove_dir_all(repo.path(".strongroom/clusters")).unwrap();
+    std::os::unix::fs::symlink("nowhere", repo.path(".strongroom/clusters")).unwrap();
+    let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
+    assert!(said.contains(".strongroom/clusters cannot be read"), "{said}");
+    // Nor does what lies further up stand in for it.
+    for name in ["inner/.strongroom", "inner/db.yaml"] {
+        repo.write(name, secret("db", &[("a", "b")]));
+    }
+    let said = repo.refused(1, &["seal", "-i", "inner/db.yaml"]);
+    assert!(said.contains("inner/.strongroom cannot be read"), "{said}");
+}
+
+/// Half a file of clear text, or of keys, is one that nobody knows of.
+#[test]
+fn what_could_not_be_written_whole_is_not_there_at_all() {
+    let repo = Repo::new();
+    let value = "a-long-value ".repeat(300);
+    repo.write("a/db.yaml", secret("db", &[("password", &value)]));
+    repo.ok(&["seal", "-i", "a/db.yaml"]);
+    let (keys, to) = (repo.keys("prod"), repo.beside("recovered"));
+    let program = repo.command(&[]).get_program().to_owned();
+    let in_no_room = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""]).arg(&program);
+        let output = command.args(arguments).current_dir(repo.path("")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("File too large"), "{said}");
+    };
+    in_no_room(&["recover", "a/db.yaml", "--key", &keys, "--to", to.to_str().unwrap()]);
+    in_no_room(&["reseal", "a/db.yaml", "--fresh", "--key", &keys]);
+    let left = |folder: PathBuf| -> Vec<_> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert_eq!(left(to.join("a")), [""; 0]);
+    assert_eq!(left(repo.path("a")), ["db.yaml"]);
+}
+
+/// The disk of a machine that is gone has a lost+found, for root only.
+#[test]
+fn a_folder_that_cannot_be_entered_keeps_no_other_shut() {
+    use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+    let (repo, text) = lost();
+    let allow = |path: PathBuf, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    repo.write("lost+found/x.yaml", "a: b\n");
+    allow(repo.path("lost+found"), 0o000);
+    let mut command = repo.command(&["recover", ".", "--key", "-", "--check"]);
+    if fs::read_dir(repo.path("lost+found")).is_ok() {
+        // Nothing is shut to us: then somebody else looks.
+        allow(repo.beside(""), 0o755);
+        command.uid(65534).gid(65534);
+    }
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    allow(repo.path("lost+found"), 0o755);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("lost+found") && said.contains("Permission denied"), "{said}");
+    assert!(said.contains("3 Secrets opened, 1 did not"), "{said}");
+}

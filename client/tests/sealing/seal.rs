@@ -1,5 +1,7 @@
 //! `seal` and `unseal`: what is taken, what is refused, and what stays byte for byte.
 
+use std::fs;
+
 use crate::repo::{Repo, secret};
 
 #[test]
@@ -219,6 +221,8 @@ fn what_is_refused_is_told_with_its_place_and_without_its_value() {
             "take the annotation out",
         ),
         (format!("{head}stringData: {{k: verysecretvalue\n"), "4:13", "cannot be read as YAML"),
+        // A line of a value, one blank out of place.
+        (format!("{head}stringData:\n  k: |\n    a\n   verysecretvalue: b\n"), "7:4", "cannot be read as YAML"),
     ] {
         repo.write("bad.yaml", &text);
         let said = repo.refused(1, &["seal", "-i", "bad.yaml"]);
@@ -276,4 +280,64 @@ fn without_anybody_to_seal_for_it_says_how_to_begin() {
             && said.contains("escrow new"),
         "{said}"
     );
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_one() {
+    let repo = Repo::new();
+    std::os::unix::fs::symlink("db.yaml", repo.path("link.yaml")).unwrap();
+    for _ in 0..4 {
+        repo.write("db.yaml", secret("db", &[("k", "value")]));
+        repo.ok(&["seal", "-i", "db.yaml", "./db.yaml", "link.yaml"]);
+        repo.ok(&["sealing-keys", "rotate", "--dir", repo.beside("prod").to_str().unwrap()]);
+        repo.fetch("prod");
+        let keys = repo.keys("prod");
+        repo.ok(&["reseal", "db.yaml", "link.yaml", ".", "--key", &keys]);
+        assert_eq!(repo.value("db.yaml", &keys, "k").unwrap(), b"value");
+    }
+}
+
+/// A link may lead out of the repository that it lies in.
+#[test]
+fn what_a_link_leads_to_is_sealed_for_whom_it_belongs_to() {
+    let repo = Repo::new();
+    repo.write("other/.strongroom/clusters/none", "");
+    let there = repo.path(".strongroom/clusters/prod.yaml");
+    fs::rename(there, repo.path("other/.strongroom/clusters/prod.yaml")).unwrap();
+    repo.new_cluster("dev");
+    repo.write("other/db.yaml", secret("db", &[("k", "value")]));
+    std::os::unix::fs::symlink("other/db.yaml", repo.path("link.yaml")).unwrap();
+    repo.ok(&["seal", "-i", "link.yaml"]);
+    assert_eq!(repo.value("other/db.yaml", &repo.keys("prod"), "k").unwrap(), b"value");
+    repo.ok(&["reseal", "link.yaml", "--check"]);
+}
+
+#[test]
+fn lists_in_lists_are_sealed_too() {
+    let repo = Repo::new();
+    let item = |indent: &str, name: &str| {
+        let lines = secret(name, &[("k", &format!("value of {name}"))]);
+        let lines: Vec<_> = lines.lines().map(|line| format!("{indent}  {line}\n")).collect();
+        format!("{indent}-{}", &lines.concat()[indent.len() + 1..])
+    };
+    let head = "apiVersion: v1\nkind: List\nitems:\n";
+    let inner = format!("- apiVersion: v1\n  kind: List\n  items:\n{}", item("  ", "inner"));
+    repo.write("all.yaml", format!("{head}{}{inner}", item("", "outer")));
+    repo.ok(&["seal", "-i", "all.yaml"]);
+    assert!(!repo.read("all.yaml").contains("value of"), "{}", repo.read("all.yaml"));
+    let opened = repo.ok(&["unseal", "all.yaml", "--key", &repo.keys("prod")]);
+    assert_eq!(opened.matches("kind: Secret").count(), 2);
+}
+
+/// What is replaced is a name of the file, not the file.
+#[test]
+fn another_name_of_the_file_in_clear_text_is_told_of() {
+    let repo = Repo::new();
+    repo.write("db.yaml", secret("db", &[("k", "value")]));
+    fs::hard_link(repo.path("db.yaml"), repo.path("other.yaml")).unwrap();
+    let output = repo.run(&["seal", "-i", "db.yaml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("db.yaml had another name (hard link)"), "{said}");
+    assert!(said.contains("clear text"), "{said}");
 }

@@ -222,20 +222,26 @@ fn vim_by_any_name_is_told_to_write_nothing_beside_the_draft() {
     let editing = Editing::new(&["a"]);
     let folder = editing.sandbox.path("home");
     let vim = folder.join("vim.basic");
-    for (name, told) in [("vi", true), ("ed", false)] {
+    let link = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let vi = link("vi");
+    std::os::unix::fs::symlink(&vim, &vi).unwrap();
+    for (editor, told) in [
+        (vi.clone(), true),
+        (format!("{vi} -c 'set textwidth=72'"), true),
+        (format!("'{vi}' '+set textwidth=72'"), true),
+        (format!("env TERM=dumb {vi}"), true),
+        (format!("TERM=dumb exec {vi} -n"), true),
+        (link("ed"), false),
+        (format!("{} 'vi'", link("ed")), false),
+    ] {
         let key = editing.sandbox.key();
         let mut command = editing.command("echo \"$@\" > told", &["db.yaml", "--key", &key]);
-        fs::rename(folder.join("editor"), &vim).unwrap();
-        let link = folder.join(name);
-        if told {
-            std::os::unix::fs::symlink(&vim, &link).unwrap();
-        } else {
-            fs::copy(&vim, &link).unwrap();
-        }
-        let edited = crate::editing::done(&command.env("EDITOR", &link).output().unwrap());
+        fs::copy(folder.join("editor"), &vim).unwrap();
+        fs::copy(folder.join("editor"), link("ed")).unwrap();
+        let edited = crate::editing::done(&command.env("EDITOR", &editor).output().unwrap());
         assert!(edited.ok, "{}", edited.said);
-        let told_so = editing.sandbox.read("told").starts_with("-i NONE -n -c set nobackup");
-        assert_eq!(told_so, told);
+        let told_so = editing.sandbox.read("told").contains("-i NONE -n -c set nobackup");
+        assert_eq!(told_so, told, "{editor}");
     }
 }
 

@@ -26,6 +26,24 @@ fn a_type_that_one_side_changed_leaves_no_value_behind_unsaid() {
     assert_eq!(sandbox.opened("db.yaml").len(), 2);
 }
 
+/// Each side by itself can be rendered; together nothing of the Secret would open.
+#[test]
+fn a_value_that_one_side_took_out_and_the_template_of_the_other_names_is_not_called_merged() {
+    let sandbox = Sandbox::new(&["a", "b"]);
+    sandbox.branch("ours", |s| {
+        s.strongroom(&["unset", "db.yaml", "b"]);
+    });
+    sandbox.branch("theirs", |s| {
+        let text = s.read("db.yaml");
+        let template = "  template:\n    data: {app.conf: \"b={{ b }}\"}\n";
+        s.write("db.yaml", &text.replacen("  template:\n", template, 1));
+    });
+    let (done, said) = merge(&sandbox);
+    let expected = "template of app.conf, line 1: it names a key that is not among the values";
+    assert!(!done && said.contains(expected), "{said}");
+    assert!(sandbox.opened("db.yaml").contains_key("a"));
+}
+
 #[test]
 fn items_of_a_list_merge_too() {
     let sandbox = Sandbox::new(&["a"]);
