@@ -37,9 +37,13 @@ fn main() -> Result<()> {
     writeln!(out, "{}", bench.one_secret(arguments.rounds)?)?;
     writeln!(out, "{}", bench.one_changed()?)?;
     writeln!(out, "{}", bench.many(arguments.secrets)?)?;
+    writeln!(out, "{}", bench.many_keys(arguments.secrets)?)?;
     writeln!(out, "{}", bench.lint(arguments.manifests)?)?;
     Ok(())
 }
+
+/// Keys that a reader holds: two and a half years of a new one each month.
+const KEYS: usize = 30;
 
 /// A repository with keys, and the programs.
 struct Bench {
@@ -147,11 +151,7 @@ impl Bench {
         }
         if self.is_there("kubeseal") {
             let certificate = self.folder.path().join("kubeseal.pem").display().to_string();
-            let made = self.output(
-                "openssl",
-                &words(&format!("req -x509 -newkey rsa:4096 -nodes -days 30 -subj /CN=bench -keyout {certificate}.key -out {certificate}")),
-            );
-            if made.is_ok() {
+            if self.make_certificate(&certificate).is_ok() {
                 let arguments = words(&format!("--cert {certificate} --format yaml -f one.yaml"));
                 out.push(Contender { name: "kubeseal", program: "kubeseal".into(), arguments });
             }
@@ -236,7 +236,7 @@ impl Bench {
         arguments.extend(files.iter().map(String::as_str));
         let seal = self.timed(&arguments)?;
         let keys = self.keys();
-        for _ in 0..29 {
+        for _ in 1..KEYS {
             self.run(&["sealing-keys", "rotate", "--dir", &keys])?;
         }
         let ring = format!("{keys}/sealing.keys");
@@ -249,6 +249,54 @@ impl Bench {
              | writing these files and making each durable, nothing else, one after the other | {disk:.2} |\n\
              | open all, 30 keys in the ring | {open:.2} |\n| reseal --all after a rotation | {rewrap:.2} |\n"
         ))
+    }
+
+    /// Opening one object by a process of its own, with many keys at hand: ours names its key, Bitnami's is tried with each.
+    fn many_keys(&self, secrets: usize) -> Result<String> {
+        const TIMES: usize = 20;
+        let mut out = format!(
+            "one object of five values opened by a reader with {KEYS} keys, median of {TIMES}\n| program | ms | for {secrets}, reckoned, s |\n|---|---:|---:|\n"
+        );
+        let mut time = |name: &str, program: &str, arguments: &[String]| {
+            let mut times = Vec::new();
+            for _ in 0..TIMES {
+                let begun = Instant::now();
+                self.output(program, arguments)?;
+                times.push(begun.elapsed());
+            }
+            let one = median(times).as_secs_f64();
+            out += &format!("| {name} | {:.2} | {:.0} |\n", one * 1e3, one * secrets as f64);
+            anyhow::Ok(())
+        };
+        let ring = format!("{}/sealing.keys", self.keys());
+        let strongroom = self.strongroom.display().to_string();
+        time("strongroom unseal", &strongroom, &words(&format!("unseal d0/s0.yaml --key {ring}")))?;
+        if self.is_there("kubeseal") && self.is_there("openssl") {
+            let names: Vec<_> = (0..KEYS)
+                .map(|i| self.folder.path().join(format!("rsa{i}.pem")).display().to_string())
+                .collect();
+            names.iter().try_for_each(|name| self.make_certificate(name))?;
+            let sealed = self.repository().join("theirs.json");
+            let with = names.get(KEYS / 2).context("a key in the middle")?;
+            let seal = format!("--cert {with} --format json -f one.yaml");
+            fs::write(&sealed, self.output("kubeseal", &words(&seal))?)?;
+            let keys: Vec<_> = names.iter().map(|name| format!("{name}.key")).collect();
+            let open = format!(
+                "--recovery-unseal --recovery-private-key {} -f {}",
+                keys.join(","),
+                sealed.display()
+            );
+            time("kubeseal --recovery-unseal", "kubeseal", &words(&open))?;
+        }
+        Ok(out)
+    }
+
+    /// A key of RSA-4096 and its certificate, as Bitnami's controller has them.
+    fn make_certificate(&self, path: &str) -> Result<()> {
+        let request = format!(
+            "req -x509 -newkey rsa:4096 -nodes -days 30 -subj /CN=bench -keyout {path}.key -out {path}"
+        );
+        self.output("openssl", &words(&request)).map(drop)
     }
 
     /// What the disk takes for as many files of that size.
