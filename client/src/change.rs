@@ -221,10 +221,10 @@ impl Which {
         for found in manifest::sealed_objects(file) {
             all.push((found, manifest.sealed(file, found)?));
         }
-        let names: Vec<_> = all.iter().map(|(_, object)| full_name(object)).collect();
+        let names: Vec<_> = all.iter().map(|(_, object)| object.full_name()).collect();
         let wanted = |object: &SealedSecret| match &self.object {
             None => true,
-            Some(name) => object.name() == name || full_name(object) == *name,
+            Some(name) => object.is_called(name),
         };
         let mut fitting = all.into_iter().filter(|(_, object)| wanted(object));
         match (fitting.next(), fitting.next()) {
@@ -254,7 +254,7 @@ impl Which {
 pub(crate) fn refuse_unrendered(old: &SealedSecret, new: &SealedSecret) -> Result<(), Failure> {
     match new.check_template() {
         Err(error) if old.check_template().is_ok() => Err(Failure::new(
-            format!("nothing was changed: {} would not open", full_name(new)),
+            format!("nothing was changed: {} would not open", new.full_name()),
             error.to_string(),
             "change spec.template.data in the file first",
         )),
@@ -268,7 +268,7 @@ pub(crate) fn tell_left_out(repository: &Repository, change: &Change) {
         output::note(&format!(
             "{kid} does not open {} any more: it is no key of .strongroom, and what is new is not sealed for it; \
              if it is to: strongroom sealing-keys fetch FILE|URL, then strongroom reseal FILE --key FILE",
-            full_name(&change.new)
+            change.new.full_name()
         ));
     }
 }
@@ -279,18 +279,10 @@ pub(crate) fn data_key(text: &str) -> Result<DataKey, String> {
         .ok_or_else(|| "expected 1 to 253 letters, digits, '-', '_' or '.'".to_owned())
 }
 
-/// `namespace/name`, or the name alone.
-pub(crate) fn full_name(object: &SealedSecret) -> String {
-    object.namespace().map_or_else(
-        || object.name().to_owned(),
-        |namespace| format!("{namespace}/{}", object.name()),
-    )
-}
-
 fn no_key(object: &SealedSecret, key: &DataKey) -> Failure {
     let keys: Vec<_> = object.values().keys().map(DataKey::as_str).collect();
     Failure::new(
-        format!("{} has no value {key}", full_name(object)),
+        format!("{} has no value {key}", object.full_name()),
         format!("it has {}", if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }),
         "name one of these",
     )

@@ -16,7 +16,6 @@ use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate, Shell,
 use sealing::{KeyState, SealedSecret};
 
 use crate::{
-    change::full_name,
     cli::{Cli, NAME},
     manifest::{self, Manifest},
     repository::Repository,
@@ -49,12 +48,11 @@ pub(crate) fn data_keys() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let typed = Typed::words();
         let wanted = typed.text("object");
-        let is_wanted = |object: &SealedSecret| {
-            wanted.as_ref().is_none_or(|name| object.name() == name || full_name(object) == *name)
-        };
+        let is_wanted =
+            |object: &SealedSecret| wanted.as_ref().is_none_or(|name| object.is_called(name));
         let objects = typed.objects();
         let keys = objects.iter().filter(|object| is_wanted(object)).flat_map(|object| {
-            object.values().keys().map(|key| candidate(key.as_str(), &full_name(object)))
+            object.values().keys().map(|key| candidate(key.as_str(), &object.full_name()))
         });
         keys.collect()
     })
@@ -65,7 +63,7 @@ pub(crate) fn objects() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let objects = Typed::words().objects();
         let values = |object: &SealedSecret| format!("{} values", object.values().len());
-        objects.iter().map(|object| candidate(&full_name(object), &values(object))).collect()
+        objects.iter().map(|object| candidate(&object.full_name(), &values(object))).collect()
     })
 }
 

@@ -12,7 +12,6 @@ use sealing::{SealedSecret, SlotId};
 use splice::{File, NodeId, Splice, SpliceError};
 
 use crate::{
-    change::full_name,
     driver::{Driver, Install},
     failure::Failure,
     manifest, output,
@@ -122,7 +121,7 @@ fn shorten(
 /// Git shows it above each part of a file that changed.
 fn headline(object: &SealedSecret) -> String {
     let (scope, secret_type) = (object.binding().scope, object.template().secret_type());
-    format!("{} {}, {scope}, {secret_type}", sealing::KIND, full_name(object))
+    format!("{} {}, {scope}, {secret_type}", sealing::KIND, object.full_name())
 }
 
 fn recipients(object: &SealedSecret, id: SlotId) -> String {

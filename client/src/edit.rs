@@ -25,7 +25,7 @@ use self::{
     folder::{About, Drafts, Folder},
 };
 use crate::{
-    change::{Which, full_name, refuse_unrendered, tell_left_out},
+    change::{Which, refuse_unrendered, tell_left_out},
     completion,
     failure::Failure,
     keyfile,
@@ -135,7 +135,7 @@ impl Edit {
         let (object, opened) = self.read(&manifest, self.object.as_deref(), ring)?;
         // Better known before than after the work.
         Repository::find(file)?.recipients_like(&object, &self.clusters)?;
-        drafts.refuse_second(file, &full_name(&object))?;
+        drafts.refuse_second(file, &object.full_name())?;
         let text = draft::encode(&object, &opened, &manifest.shown);
         let about = About::new(file, &object, &opened);
         drafts.make(about, &manifest.text, &text)
@@ -246,7 +246,7 @@ impl Edit {
             };
             manifest.failure(
                 file.node(found.node).place(),
-                &format!("{} does not open", full_name(&object)),
+                &format!("{} does not open", object.full_name()),
                 error.to_string(),
                 next,
             )

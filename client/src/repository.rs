@@ -15,7 +15,7 @@ use std::{
 
 use sealing::{EscrowKey, KeyState, Kid, PinError, Recipient, SealedSecret, SealingKeys, Wrap};
 
-use crate::{change::full_name, completion, failure::Failure, manifest, walk::folder_of};
+use crate::{completion, failure::Failure, manifest, walk::folder_of};
 
 /// The folder of the pins, at the root of a repository.
 pub(crate) const FOLDER: &str = ".strongroom";
@@ -181,7 +181,7 @@ impl Repository {
         if strangers.is_empty() || self.is_empty() {
             return self.recipients(named);
         }
-        let name = full_name(object);
+        let name = object.full_name();
         Err(Failure::new(
             format!("{name} is sealed for nobody that is pinned here"),
             format!("it is for {}; pinned are {}", strangers.join(", "), self.listed()),

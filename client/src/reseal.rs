@@ -12,7 +12,7 @@ use sealing::{KeyRing, Kid, Recipient, SealedSecret};
 use serde::Serialize;
 
 use crate::{
-    change::{full_name, refused},
+    change::refused,
     failure::Failure,
     keyfile,
     manifest::{self, Change, Manifest},
@@ -143,7 +143,7 @@ impl Reseal {
                 let Failure { why, next, .. } = refused(&error);
                 manifest.failure(
                     file.node(found.node).place(),
-                    &format!("{} stays as it is", full_name(&old)),
+                    &format!("{} stays as it is", old.full_name()),
                     why,
                     next,
                 )
@@ -168,7 +168,7 @@ fn compare(manifest: &Manifest, object: &SealedSecret, recipients: &[Recipient])
     let texts = |kids: BTreeSet<Kid>| kids.iter().map(Kid::to_string).collect();
     Row {
         file: manifest.shown.clone(),
-        object: full_name(object),
+        object: object.full_name(),
         missing: texts(missing),
         superfluous: texts(superfluous),
     }

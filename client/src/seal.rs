@@ -15,7 +15,7 @@ use sealing::{DataKey, Plaintext, Recipient, Scope, SealError, SealedSecret};
 
 use self::existing::Existing;
 use crate::{
-    change::{full_name, refuse_unrendered},
+    change::refuse_unrendered,
     failure::Failure,
     manifest::{self, Found, Manifest},
     output, parallel,
@@ -226,7 +226,7 @@ impl Seal {
                 refuse_unrendered(old, &object)?;
                 let is_gone = |key: &&DataKey| !object.values().contains_key(*key);
                 let keys = old.values().keys().filter(is_gone);
-                gone.extend(keys.map(|key| format!("{key} of {}", full_name(old))));
+                gone.extend(keys.map(|key| format!("{key} of {}", old.full_name())));
             }
             if self.dry_run {
                 let changed = entries.len();

@@ -6,7 +6,6 @@ use clap::{Args, ValueHint};
 use sealing::{KeyRing, OpenError, SealedSecret};
 
 use crate::{
-    change::full_name,
     failure::Failure,
     keyfile,
     manifest::{self, Found, Manifest},
@@ -75,7 +74,7 @@ pub(crate) fn open(
 ) -> Result<serde_json::Value, Failure> {
     let object = manifest.sealed(file, found)?;
     let values = object.open_rendered(ring).map_err(|error| {
-        let what = format!("{} does not open", full_name(&object));
+        let what = format!("{} does not open", object.full_name());
         manifest.failure(file.node(found.node).place(), &what, why(&object, &error), next(&error))
     })?;
     Ok(Secret::opened(&object, &values))

@@ -52,6 +52,20 @@ impl SealedSecret {
         &self.name
     }
 
+    /// `metadata.namespace/metadata.name`, or the name alone.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        self.namespace
+            .as_ref()
+            .map_or_else(|| self.name.clone(), |namespace| format!("{namespace}/{}", self.name))
+    }
+
+    /// Whether that is its name, or its full name.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.full_name() == name
+    }
+
     /// `metadata.namespace`.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {

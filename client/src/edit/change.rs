@@ -5,10 +5,7 @@ use std::fmt;
 use envelope::SystemRandom;
 use sealing::{DataKey, Plaintext, Recipient, SealedSecret, Template};
 
-use crate::{
-    change::{full_name, refused},
-    failure::Failure,
-};
+use crate::{change::refused, failure::Failure};
 
 /// What is to be sealed anew, taken out, and written anew in clear text.
 #[derive(Debug)]
@@ -46,7 +43,7 @@ impl Change {
             return Ok(());
         }
         Err(Failure::new(
-            format!("{} of {} changed in the file too", lost.join(", "), full_name(now)),
+            format!("{} of {} changed in the file too", lost.join(", "), now.full_name()),
             "the draft was made of an older version of the file",
             format!(
                 "to keep what the file has, write {:?} in the draft; to seal yours over it: strongroom edit --resume --overwrite",

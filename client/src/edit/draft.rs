@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 use super::change::Change;
 use crate::{
-    change::full_name,
     failure::Failure,
     manifest,
     secret::{Secret, Unfit, is_secret},
@@ -67,7 +66,7 @@ fn head(object: &SealedSecret, opened: &Opened, shown: &str) -> String {
     let mut out = format!(
         "# {} of {}. What you change is sealed when you save and close; the rest keeps its bytes.\n\
          # Text stands in stringData, everything else in data, as base64.\n",
-        full_name(object),
+        object.full_name(),
         shown.escape_debug()
     );
     if opened.len() < object.values().len() {
@@ -146,7 +145,7 @@ fn changes(
     if secret.name != base.name() || secret.namespace.as_deref() != base.namespace() {
         return Err(Failure::new(
             "the draft has another name or namespace",
-            format!("it is a draft of {}, and values are bound to their place", full_name(base)),
+            format!("it is a draft of {}, and values are bound to their place", base.full_name()),
             "put the name back; to move the Secret, unseal it and seal it there",
         ));
     }

@@ -21,7 +21,7 @@ use sealing::{DataKey, Opened, SealedSecret};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{change::full_name, failure::Failure};
+use crate::failure::Failure;
 
 /// Of statfs(2).
 const TMPFS: u64 = 0x0102_1994;
@@ -105,7 +105,7 @@ impl About {
             schema: SCHEMA,
             file: real(file),
             shown: file.display().to_string(),
-            object: full_name(object),
+            object: object.full_name(),
             open: opened.keys().map(DataKey::to_string).collect(),
         }
     }

@@ -11,7 +11,6 @@ use super::{
     text::{Side, Texts},
 };
 use crate::{
-    change::full_name,
     failure::Failure,
     manifest::{self, Change, Found, Manifest},
 };
@@ -135,7 +134,7 @@ impl Version {
         let file = manifest.parse()?;
         let mut objects = BTreeMap::new();
         for (position, found, sealed) in sealed(&manifest, &file)? {
-            let name = full_name(&sealed);
+            let name = sealed.full_name();
             let labels = Labels::read(&manifest.json(&file, found.node)?);
             let (order, document) = (order(&file, found), found.document);
             let object = Object { sealed, labels, position, order, document };
@@ -158,7 +157,7 @@ impl Version {
         let changes: Vec<_> = all
             .iter()
             .filter_map(|(_, found, old)| {
-                let one = plan.objects.get(&full_name(old))?;
+                let one = plan.objects.get(&old.full_name())?;
                 let (new, _) = one.wanted(side)?;
                 let (new, order) = (new.clone(), one.order.clone());
                 Some(Change { found: *found, old: old.clone(), new, order })

@@ -1,7 +1,6 @@
 use sealing::SealedSecret;
 
 use crate::{
-    change::full_name,
     failure::Failure,
     manifest::{self, Change, Found, Manifest},
     secret::Secret,
@@ -39,7 +38,7 @@ impl<'a> Existing<'a> {
     ) -> Vec<String> {
         let others = self.objects.iter().map(|(_, object)| object);
         let others = others.filter(|object| !secrets.clone().any(|secret| is_of(object, secret)));
-        others.map(full_name).collect()
+        others.map(SealedSecret::full_name).collect()
     }
 
     /// The document that an object is the whole of, changed where it changed; `None` where it is an item of a List.
