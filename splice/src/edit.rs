@@ -2,6 +2,7 @@
 
 mod block;
 mod checks;
+mod end;
 mod flow;
 mod layout;
 mod patch;
@@ -30,17 +31,20 @@ pub struct Splice<'f> {
     documents: BTreeMap<usize, Whole>,
     /// Mappings that were searched for keys that stand twice.
     searched: BTreeSet<NodeId>,
+    /// Where what stays of the old text ends; known when the edits are made.
+    end: usize,
 }
 
-/// Where a new entry goes in its mapping.
+/// Where a new entry goes in its mapping. Those that go to one place stand in the order in which they are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum At<'k> {
-    /// Before the first.
+    /// Before the first of those that were there.
     Start,
-    /// After the last.
+    /// After the last, also one that this splice removes.
     End,
-    /// After the entry with this key, which may be one that this splice inserts.
+    /// After the entry with this key, as it is called by the edits so far. If this splice inserts that entry, the new one comes
+    /// right behind it; if this splice removes it later, the new one is where it was.
     After(&'k str),
 }
 
@@ -59,6 +63,7 @@ pub(crate) enum Change {
 pub(crate) struct Entries {
     pub(crate) removed: BTreeSet<usize>,
     pub(crate) renamed: BTreeMap<usize, String>,
+    /// By their places; those of one place as they will stand.
     pub(crate) inserted: Vec<Inserted>,
 }
 
@@ -87,6 +92,7 @@ impl<'f> Splice<'f> {
             changes: BTreeMap::new(),
             documents: BTreeMap::new(),
             searched: BTreeSet::new(),
+            end: file.text().len(),
         }
     }
 
@@ -164,8 +170,8 @@ impl<'f> Splice<'f> {
         };
         let inserted = Inserted { after, key: Some(key.to_owned()), value };
         let entries = self.entries_mut(mapping)?;
-        let position = position.unwrap_or(entries.inserted.len());
-        entries.inserted.insert(position.min(entries.inserted.len()), inserted);
+        let last = entries.inserted.partition_point(|new| new.after <= after);
+        entries.inserted.insert(position.unwrap_or(last), inserted);
         Ok(())
     }
 
@@ -215,7 +221,7 @@ impl<'f> Splice<'f> {
         Ok(())
     }
 
-    /// Adds an item at the end of a sequence. An empty value, `~`, `null` and `[]` become a sequence.
+    /// Adds an item at the end of a sequence, behind those added before. An empty value, `~`, `null` and `[]` become a sequence.
     ///
     /// # Errors
     /// [`Refusal`] tells what is in the way.
@@ -284,7 +290,8 @@ impl<'f> Splice<'f> {
     ///
     /// # Errors
     /// [`Refusal`] tells what is in the way; then there is no result at all.
-    pub fn finish(self) -> Result<String, SpliceError> {
+    pub fn finish(mut self) -> Result<String, SpliceError> {
+        self.end = self.find_end()?;
         let mut patches = Patches::new(self.file);
         // Where two entries go to the same offset, that of the inner collection stands first; it is the later node.
         for (node, change) in self.changes.iter().rev() {

@@ -116,20 +116,6 @@ impl<'f> Splice<'f> {
         Ok(())
     }
 
-    /// Whether the last node of a collection is a block text whose end a line break would change for some readers.
-    fn ends_with_block_text(&self, node: NodeId) -> bool {
-        let tree = self.file.tree();
-        let size = tree.get(node).map_or(1, crate::tree::Raw::size);
-        let last = tree.nodes.get(node.index() + size - 1);
-        last.is_some_and(|raw| {
-            let header =
-                self.file.slice(raw.start as usize..line_end(self.file, raw.start as usize));
-            let strips =
-                header.split([' ', '\t']).next().is_some_and(|header| header.contains('-'));
-            raw.shape.is_block_text() && !strips
-        })
-    }
-
     fn written(&self, node: NodeId, new: &Inserted, column: usize, layout: Layout<'_>) -> String {
         match &new.key {
             Some(key) => layout.entry(key, &new.value, column, self.key_style(node)),

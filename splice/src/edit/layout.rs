@@ -55,7 +55,7 @@ impl<'f> Splice<'f> {
 
     /// The layout for new text of a collection in `column` that will stand before `end`, the end of a line.
     pub(super) fn layout_before(&self, node: NodeId, end: usize, column: usize) -> Layout<'f> {
-        let ends_file = end == self.file.text().len();
+        let ends_file = end == self.end;
         let no_lines = swallows_below(self.file, end, column + 1);
         Layout { ends_file, no_lines, ..self.layout(node, end) }
     }

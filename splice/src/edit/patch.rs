@@ -20,13 +20,23 @@ pub(super) struct Patches<'f> {
 }
 
 impl Patch {
-    /// The lines of an insertion at the end of a line that vanishes, each with the break behind it instead of before it.
+    /// The lines of an insertion at the end of a line that vanishes, each with the break behind it instead of before it. At the
+    /// end of a file without a last line break, the break before the vanishing line is there already.
     fn line_behind(&self, vanishing: &Self, file: &File<'_>) -> Option<String> {
-        let at_end =
-            vanishing.lines && self.range.is_empty() && self.range.start < vanishing.range.end;
+        if !vanishing.lines || !self.range.is_empty() || self.range.start > vanishing.range.end {
+            return None;
+        }
         let line_break = file.slice(self.range.start..vanishing.range.end);
-        let text = self.text.strip_prefix(line_break).filter(|_| at_end)?;
-        matches!(line_break, "\n" | "\r\n").then(|| [text, line_break].concat())
+        match line_break {
+            "\n" | "\r\n" => Some([self.text.strip_prefix(line_break)?, line_break].concat()),
+            "" if file.slice(vanishing.range.clone()).ends_with(['\n', '\r']) => None,
+            "" if vanishing.text.is_empty() || vanishing.text.ends_with(['\n', '\r']) => {
+                let text = self.text.strip_prefix('\r').unwrap_or(&self.text);
+                Some(text.strip_prefix('\n').unwrap_or(text).to_owned())
+            }
+            "" => Some(self.text.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -82,9 +92,12 @@ impl<'f> Patches<'f> {
             && unended
             && last.range.end == bytes.len()
         {
-            let before = self.file.slice(least..last.range.start);
-            let trimmed = before.strip_suffix("\r\n").or_else(|| before.strip_suffix(['\n', '\r']));
-            last.range.start = trimmed.map_or(last.range.start, |trimmed| least + trimmed.len());
+            if last.text.is_empty() {
+                let before = self.file.slice(least..last.range.start);
+                last.range.start = least + without_break(before).len();
+            } else {
+                last.text.truncate(without_break(&last.text).len());
+            }
         }
         Ok(Self { file: self.file, list: settled })
     }
@@ -124,4 +137,9 @@ impl<'f> Patches<'f> {
         }
         Ok(out)
     }
+}
+
+/// A text without the line break at its end.
+pub(super) fn without_break(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r'])).unwrap_or(text)
 }

@@ -41,7 +41,7 @@ impl<'f> Splice<'f> {
         let span = raw.span();
         // A comment behind `|` is in the span and stays on its line.
         let header = if raw.shape.is_block_text() { self.header_comment(raw) } else { "" };
-        let ends_file = span.end == self.file.text().len();
+        let ends_file = span.end == self.end;
         let column = around.column.map_or(layout.step, |column| column + layout.step);
         let has_lines = self.file.slice(span.clone()).contains(['\n', '\r']);
         let keeps = raw.shape.is_block_text() && has_lines && raw.indent() > 0;
@@ -138,7 +138,7 @@ impl<'f> Splice<'f> {
             return self.lay_out_scalar(patches, node, raw, |room| write(text, Style::Plain, room));
         }
         if !value.is_block() || around.in_flow || layout.json {
-            layout.ends_file = raw.end as usize == self.file.text().len();
+            layout.ends_file = raw.end as usize == self.end;
             let text = self.between_brackets(raw, value, layout);
             return self.lay_out_scalar(patches, node, raw, |_| text.clone());
         }
