@@ -2,19 +2,19 @@
 
 mod block;
 mod checks;
-mod end;
 mod flow;
 mod layout;
 mod patch;
 mod scalar;
+mod vanishing;
 
 pub(crate) use layout::{find_past_gap, line_end};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    File, Kind, NodeId, Refusal, SpliceError, Value, edit::patch::Patches, proof::Proof,
-    properties::TagKind, tree::Shape, value::key_fits,
+    File, Kind, NodeId, Refusal, SpliceError, Value, edit::patch::Patches,
+    edit::vanishing::Vanishing, proof::Proof, properties::TagKind, tree::Shape, value::key_fits,
 };
 
 /// Levels of a value to write. Reading stops at twice as many, and the place of the value may be deep itself.
@@ -31,8 +31,7 @@ pub struct Splice<'f> {
     documents: BTreeMap<usize, Whole>,
     /// Mappings that were searched for keys that stand twice.
     searched: BTreeSet<NodeId>,
-    /// Where what stays of the old text ends; known when the edits are made.
-    end: usize,
+    vanishing: Vanishing,
 }
 
 /// Where a new entry goes in its mapping. Those that go to one place stand in the order in which they are asked for.
@@ -83,6 +82,13 @@ pub(crate) enum Whole {
     Value(Value),
 }
 
+impl Entries {
+    /// New entries that come in the place of one that is removed.
+    fn in_place_of(&self, index: usize) -> impl Iterator<Item = &Inserted> {
+        self.inserted.iter().filter(move |new| new.after.unwrap_or(0) == index)
+    }
+}
+
 impl<'f> Splice<'f> {
     /// No edits yet.
     #[must_use]
@@ -92,7 +98,7 @@ impl<'f> Splice<'f> {
             changes: BTreeMap::new(),
             documents: BTreeMap::new(),
             searched: BTreeSet::new(),
-            end: file.text().len(),
+            vanishing: Vanishing { entries: Vec::new(), blank: Vec::new(), end: file.text().len() },
         }
     }
 
@@ -291,7 +297,7 @@ impl<'f> Splice<'f> {
     /// # Errors
     /// [`Refusal`] tells what is in the way; then there is no result at all.
     pub fn finish(mut self) -> Result<String, SpliceError> {
-        self.end = self.find_end()?;
+        self.find_vanishing()?;
         let mut patches = Patches::new(self.file);
         // Where two entries go to the same offset, that of the inner collection stands first; it is the later node.
         for (node, change) in self.changes.iter().rev() {
@@ -299,6 +305,9 @@ impl<'f> Splice<'f> {
         }
         for (index, whole) in &self.documents {
             self.lay_out_document(&mut patches, *index, whole)?;
+        }
+        for lines in &self.vanishing.blank {
+            patches.remove_lines(lines.clone());
         }
         let patches = patches.settle()?;
         let proof = Proof { file: self.file, changes: &self.changes, documents: &self.documents };

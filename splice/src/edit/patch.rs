@@ -63,7 +63,7 @@ impl<'f> Patches<'f> {
 
     /// Puts them in order.
     ///
-    /// Lines that vanish at the end of a file without a last line break take the break before them, so that the file still has
+    /// Lines that vanish at the end of a file without a last line break take the breaks before them, so that the file still has
     /// none at its end.
     pub(super) fn settle(mut self) -> Result<Self, SpliceError> {
         self.list.sort_by_key(|patch| (patch.range.start, !patch.range.is_empty()));
@@ -94,9 +94,11 @@ impl<'f> Patches<'f> {
         {
             if last.text.is_empty() {
                 let before = self.file.slice(least..last.range.start);
-                last.range.start = least + without_break(before).len();
+                last.range.start = least + before.trim_end_matches(['\n', '\r']).len();
             } else {
-                last.text.truncate(without_break(&last.text).len());
+                let text = &last.text;
+                let ended = text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r']));
+                last.text.truncate(ended.unwrap_or(text).len());
             }
         }
         Ok(Self { file: self.file, list: settled })
@@ -137,9 +139,4 @@ impl<'f> Patches<'f> {
         }
         Ok(out)
     }
-}
-
-/// A text without the line break at its end.
-pub(super) fn without_break(text: &str) -> &str {
-    text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r'])).unwrap_or(text)
 }

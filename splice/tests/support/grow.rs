@@ -20,7 +20,7 @@ pub(crate) struct Grown {
 pub(crate) fn files() -> impl Strategy<Value = Grown> {
     let leaf = (any::<u8>(), any::<u8>()).prop_map(|(style, text)| Tree::Leaf(style, text));
     let tree = leaf.prop_recursive(4, 24, 4, |inner| {
-        let inner = prop::collection::vec(inner, 0..4);
+        let inner = prop::collection::vec(inner, 0..6);
         prop_oneof![
             3 => (any::<u8>(), inner.clone()).prop_map(|(style, of)| Tree::Mapping(style, of)),
             2 => (any::<u8>(), inner).prop_map(|(style, of)| Tree::Sequence(style, of)),
@@ -126,7 +126,10 @@ impl Writer {
                 if !at_line {
                     self.end_line(*style);
                 }
-                for item in of {
+                for (number, item) in of.iter().enumerate() {
+                    if number > 0 {
+                        self.between(*style, column);
+                    }
                     self.indent(column);
                     self.out.push('-');
                     match item {
@@ -147,9 +150,8 @@ impl Writer {
     fn entries(&mut self, style: u8, of: &[Tree], column: usize, beside: bool) {
         for (number, value) in of.iter().enumerate() {
             if number > 0 || !beside {
-                if style & 0x40 == 0x40 && number > 0 {
-                    self.indent(column + usize::from(style & 1));
-                    self.out.push_str("# above: \"it's\" {\n");
+                if number > 0 {
+                    self.between(style, column);
                 }
                 self.indent(column);
             }
@@ -158,6 +160,17 @@ impl Writer {
             let sequence = matches!(value, Tree::Sequence(..));
             let below = if sequence && !self.indented { column } else { column + self.step };
             self.block(value, below, false);
+        }
+    }
+
+    /// A comment or a blank line between entries, or nothing.
+    fn between(&mut self, style: u8, column: usize) {
+        if style & 0x40 == 0x40 {
+            self.indent(column + usize::from(style & 3));
+            self.out.push_str("# above: \"it's\" {\n");
+        }
+        if style % 7 == 3 {
+            self.out.push('\n');
         }
     }
 
@@ -237,7 +250,12 @@ impl Writer {
                 self.out.push_str(if lines { "," } else { ", " });
             }
             if lines {
+                self.out.push_str(if style % 7 == 3 && number > 0 { " # in: {'" } else { "" });
                 self.out.push('\n');
+                if style % 11 == 3 {
+                    self.indent(column + 1);
+                    self.out.push_str("# between [\n");
+                }
                 self.indent(column + 2);
             }
             if open == '{' {

@@ -1,0 +1,193 @@
+//! Lines that vanish, and what comes to stand together where they were.
+//!
+//! A block text ends where something that is indented less follows it. Where that vanishes, a comment, a blank line or the end
+//! of the file must not change what the text says.
+
+use std::ops::Range;
+
+use crate::{
+    File, NodeId, Refusal, SpliceError,
+    edit::{
+        Change, Entries, Splice,
+        layout::{begins_line, line_end, lines_of, past_break},
+    },
+    tree::Raw,
+};
+
+/// What is known of the lines that vanish before any text is made.
+#[derive(Debug)]
+pub(super) struct Vanishing {
+    /// Lines of removed entries, in order.
+    pub(super) entries: Vec<Range<usize>>,
+    /// Blank lines that go with them.
+    pub(super) blank: Vec<Range<usize>>,
+    /// Where what stays of the text ends.
+    pub(super) end: usize,
+}
+
+impl<'f> Splice<'f> {
+    pub(super) fn find_vanishing(&mut self) -> Result<(), SpliceError> {
+        for (node, change) in &self.changes {
+            let Change::Entries(entries) = change else { continue };
+            if entries.removed.is_empty() || self.file.node(*node).is_flow() {
+                continue;
+            }
+            let spans = self.spans(*node);
+            for (index, span) in spans.iter().enumerate() {
+                if entries.removed.contains(&index) && self.vanishes(*node, entries, &spans, index)
+                {
+                    self.vanishing.entries.push(lines_of(self.file, span));
+                }
+            }
+        }
+        self.vanishing.entries.sort_by_key(|lines| lines.start);
+        let gone = self.vanishing.entries.clone();
+        gone.chunk_by(|one, next| is_blank(self.file, one.end..next.start))
+            .try_for_each(|gone| self.join_around(gone))
+    }
+
+    /// Whether the lines of a removed entry go, and nothing comes in their place.
+    fn vanishes(
+        &self,
+        node: NodeId,
+        entries: &Entries,
+        spans: &[Range<usize>],
+        index: usize,
+    ) -> bool {
+        let emptied = spans.len() == entries.removed.len() && entries.inserted.is_empty();
+        if emptied && index == 0 && self.beside_key(node, spans).is_none() {
+            return false;
+        }
+        spans.get(index).is_some_and(|span| begins_line(self.file, span.start))
+            && entries.in_place_of(index).next().is_none()
+    }
+
+    /// Lets what stands above and below entries that vanish, with only blank lines between them, come together.
+    fn join_around(&mut self, gone: &[Range<usize>]) -> Result<(), SpliceError> {
+        let file = self.file;
+        let (Some(first), Some(last)) = (gone.first(), gone.last()) else { return Ok(()) };
+        let ends_file = last.end == file.text().len() && !file.text().ends_with(['\n', '\r']);
+        if ends_file {
+            let between = gone.windows(2).filter_map(|pair| match pair {
+                [one, next] if one.end < next.start => Some(one.end..next.start),
+                _ => None,
+            });
+            self.vanishing.blank.extend(between);
+            self.vanishing.end = file.slice(0..first.start).trim_end_matches(['\n', '\r']).len();
+        }
+        let Some((id, raw)) = self.block_text_above(first.start) else { return Ok(()) };
+        if self.has_new_text(id, raw.end as usize..last.end) {
+            return Ok(());
+        }
+        if ends_file {
+            let keeps = keeps_break(file, raw);
+            return if keeps { self.refuse(id, Refusal::UnendedBlock) } else { Ok(()) };
+        }
+        let mut gone = gone.iter().peekable();
+        let mut at = first.start;
+        while at < file.text().len() {
+            if let Some(lines) = gone.next_if(|lines| lines.start == at) {
+                at = lines.end;
+                continue;
+            }
+            let line = file.slice(at..line_end(file, at));
+            let next = past_break(file, at + line.len());
+            let content = line.trim_start_matches(' ');
+            let indentation = line.len() - content.len();
+            if content.trim_start_matches('\t').is_empty() {
+                if indentation > raw.indent() || header(file, raw).contains('+') {
+                    self.vanishing.blank.push(at..next);
+                }
+            } else if content.starts_with('#') && indentation >= raw.indent() {
+                let place = file.place(at + indentation);
+                return Err(SpliceError { place, refusal: Refusal::Comment });
+            } else {
+                break;
+            }
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// A block text with only blank lines between it and an offset.
+    fn block_text_above(&self, offset: usize) -> Option<(NodeId, &'f Raw)> {
+        let nodes = &self.file.tree().nodes;
+        let last = nodes.partition_point(|raw| (raw.start as usize) < offset).checked_sub(1)?;
+        let raw = nodes.get(last).filter(|raw| raw.shape.is_block_text())?;
+        let id = NodeId(crate::tree::compact(last));
+        is_blank(self.file, raw.end as usize..offset).then_some((id, raw))
+    }
+
+    /// Whether a block text is changed or goes itself, or an entry comes behind what ends within `range`.
+    fn has_new_text(&self, id: NodeId, range: Range<usize>) -> bool {
+        self.changes.range(..=id).any(|(node, change)| {
+            let size = self.file.tree().get(*node).map_or(1, Raw::size);
+            if id.index() >= node.index() + size {
+                return false;
+            }
+            let Change::Entries(entries) = change else { return true };
+            let spans = self.spans(*node);
+            let goes = spans.partition_point(|span| span.end < range.start);
+            entries.removed.contains(&goes)
+                || entries.inserted.iter().any(|new| {
+                    let span = new.after.and_then(|index| spans.get(index));
+                    span.is_some_and(|span| range.start <= span.end && span.end <= range.end)
+                })
+        })
+    }
+
+    /// Whether the last node of a collection is a block text whose end a line break would change for some readers.
+    pub(super) fn ends_with_block_text(&self, node: NodeId) -> bool {
+        let tree = self.file.tree();
+        let size = tree.get(node).map_or(1, Raw::size);
+        let last = tree.nodes.get(node.index() + size - 1);
+        last.is_some_and(|raw| keeps_break(self.file, raw))
+    }
+
+    /// Whether a line after an offset, a comment or one of blanks, stands so far in that a block text in `column` would swallow
+    /// it.
+    pub(super) fn swallows_below(&self, from: usize, column: usize) -> bool {
+        let file = self.file;
+        let gone = &self.vanishing.entries;
+        let mut at = past_break(file, line_end(file, from));
+        if at == line_end(file, from) {
+            return false;
+        }
+        while at < file.text().len() {
+            if let Ok(lines) = gone.binary_search_by_key(&at, |lines| lines.start) {
+                at = gone.get(lines).map_or(file.text().len(), |lines| lines.end);
+                continue;
+            }
+            let line = file.slice(at..line_end(file, at));
+            let content = line.trim_start_matches(' ');
+            if !content.trim_start_matches('\t').is_empty() && !content.starts_with('#') {
+                return false;
+            }
+            let indentation = line.len() - content.len();
+            if indentation > column || (indentation == column && !content.is_empty()) {
+                return true;
+            }
+            let next = past_break(file, at + line.len());
+            if next == at + line.len() {
+                return false;
+            }
+            at = next;
+        }
+        false
+    }
+}
+
+/// A block text with the line break at its end.
+fn keeps_break(file: &File<'_>, raw: &Raw) -> bool {
+    raw.shape.is_block_text() && !header(file, raw).contains('-')
+}
+
+/// `|` or `>`, and what belongs to it.
+fn header<'f>(file: &File<'f>, raw: &Raw) -> &'f str {
+    let line = file.slice(raw.start as usize..line_end(file, raw.start as usize));
+    line.split([' ', '\t']).next().unwrap_or_default()
+}
+
+fn is_blank(file: &File<'_>, gap: Range<usize>) -> bool {
+    file.slice(gap).trim().is_empty()
+}
