@@ -118,15 +118,11 @@ impl<'f> Splice<'f> {
         is_blank(self.file, raw.end as usize..offset).then_some((id, raw))
     }
 
-    /// Whether a block text is changed or goes itself, or an entry comes behind what ends within `range`.
+    /// Whether a block text is rewritten or goes itself, or an entry comes behind what ends within `range`.
     fn has_new_text(&self, id: NodeId, range: Range<usize>) -> bool {
-        self.changes.range(..=id).any(|(node, change)| {
-            let size = self.file.tree().get(*node).map_or(1, Raw::size);
-            if id.index() >= node.index() + size {
-                return false;
-            }
+        self.changes_around(id).any(|(node, change)| {
             let Change::Entries(entries) = change else { return true };
-            let spans = self.spans(*node);
+            let spans = self.spans(node);
             let goes = spans.partition_point(|span| span.end < range.start);
             entries.removed.contains(&goes)
                 || entries.inserted.iter().any(|new| {
@@ -136,12 +132,24 @@ impl<'f> Splice<'f> {
         })
     }
 
-    /// Whether the last node of a collection is a block text whose end a line break would change for some readers.
+    /// Changes of a node and of those that hold it.
+    fn changes_around(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Change)> {
+        let holds = move |node: NodeId| {
+            let size = self.file.tree().get(node).map_or(1, Raw::size);
+            id.index() < node.index() + size
+        };
+        let before = self.changes.range(..=id).map(|(node, change)| (*node, change));
+        before.filter(move |(node, _)| holds(*node))
+    }
+
+    /// Whether a collection ends with an old block text whose end a line break would change for some readers.
     pub(super) fn ends_with_block_text(&self, node: NodeId) -> bool {
         let tree = self.file.tree();
         let size = tree.get(node).map_or(1, Raw::size);
-        let last = tree.nodes.get(node.index() + size - 1);
-        last.is_some_and(|raw| keeps_break(self.file, raw))
+        let last = NodeId(node.0.saturating_add(crate::tree::compact(size - 1)));
+        let rewritten =
+            self.changes_around(last).any(|(_, change)| !matches!(change, Change::Entries(_)));
+        !rewritten && tree.get(last).is_some_and(|raw| keeps_break(self.file, raw))
     }
 
     /// Whether a line after an offset, a comment or one of blanks, stands so far in that a block text in `column` would swallow
