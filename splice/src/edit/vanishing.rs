@@ -83,29 +83,21 @@ impl<'f> Splice<'f> {
             let keeps = keeps_break(file, raw);
             return if keeps { self.refuse(id, Refusal::UnendedBlock) } else { Ok(()) };
         }
-        let mut gone = gone.iter().peekable();
-        let mut at = first.start;
-        while at < file.text().len() {
-            if let Some(lines) = gone.next_if(|lines| lines.start == at) {
-                at = lines.end;
-                continue;
-            }
-            let line = file.slice(at..line_end(file, at));
-            let next = past_break(file, at + line.len());
-            let content = line.trim_start_matches(' ');
-            let indentation = line.len() - content.len();
-            if content.trim_start_matches('\t').is_empty() {
-                if indentation > raw.indent() || header(file, raw).contains('+') {
-                    self.vanishing.blank.push(at..next);
-                }
-            } else if content.starts_with('#') && indentation >= raw.indent() {
-                let place = file.place(at + indentation);
+        let mut blank = Vec::new();
+        for line in self.below(first.start) {
+            let swallowed = line.is_swallowed(raw.indent());
+            if line.is_comment() && swallowed {
+                let place = file.place(line.range.start + line.indentation);
                 return Err(SpliceError { place, refusal: Refusal::Comment });
-            } else {
+            }
+            if line.is_comment() {
                 break;
             }
-            at = next;
+            if swallowed || header(file, raw).contains('+') {
+                blank.push(line.range);
+            }
         }
+        self.vanishing.blank.append(&mut blank);
         Ok(())
     }
 
@@ -152,36 +144,46 @@ impl<'f> Splice<'f> {
         !rewritten && tree.get(last).is_some_and(|raw| keeps_break(self.file, raw))
     }
 
-    /// Whether a line after an offset, a comment or one of blanks, stands so far in that a block text in `column` would swallow
-    /// it.
+    /// Whether a block text in `column` would swallow a line below an offset.
     pub(super) fn swallows_below(&self, from: usize, column: usize) -> bool {
-        let file = self.file;
-        let gone = &self.vanishing.entries;
-        let mut at = past_break(file, line_end(file, from));
-        if at == line_end(file, from) {
-            return false;
-        }
-        while at < file.text().len() {
-            if let Ok(lines) = gone.binary_search_by_key(&at, |lines| lines.start) {
-                at = gone.get(lines).map_or(file.text().len(), |lines| lines.end);
-                continue;
+        let at = past_break(self.file, line_end(self.file, from));
+        self.below(at).any(|line| line.is_swallowed(column))
+    }
+
+    /// Comments and blank lines from the start of a line on, without what vanishes between them.
+    fn below(&self, mut at: usize) -> impl Iterator<Item = Line<'f>> {
+        let (file, gone) = (self.file, &self.vanishing.entries);
+        std::iter::from_fn(move || {
+            while let Ok(index) = gone.binary_search_by_key(&at, |lines| lines.start) {
+                at = gone.get(index)?.end;
             }
             let line = file.slice(at..line_end(file, at));
             let content = line.trim_start_matches(' ');
-            if !content.trim_start_matches('\t').is_empty() && !content.starts_with('#') {
-                return false;
-            }
-            let indentation = line.len() - content.len();
-            if indentation > column || (indentation == column && !content.is_empty()) {
-                return true;
-            }
-            let next = past_break(file, at + line.len());
-            if next == at + line.len() {
-                return false;
-            }
-            at = next;
-        }
-        false
+            let range = at..past_break(file, at + line.len());
+            at = range.end;
+            let line = Line { range, indentation: line.len() - content.len(), content };
+            let is_blank = content.trim_start_matches('\t').is_empty();
+            (!line.range.is_empty() && (is_blank || line.is_comment())).then_some(line)
+        })
+    }
+}
+
+/// A comment or a blank line.
+struct Line<'f> {
+    range: Range<usize>,
+    indentation: usize,
+    /// What follows the spaces.
+    content: &'f str,
+}
+
+impl Line<'_> {
+    fn is_comment(&self) -> bool {
+        self.content.starts_with('#')
+    }
+
+    /// Whether it is part of a block text above it whose lines stand in `column`.
+    fn is_swallowed(&self, column: usize) -> bool {
+        self.indentation > column || (self.indentation == column && !self.content.is_empty())
     }
 }
 

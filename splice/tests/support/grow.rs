@@ -82,6 +82,9 @@ impl Grown {
                 writer.block(tree, 0, true);
             }
             out = writer.out;
+            if style & 0x18 == 0x18 && !json {
+                out.push_str(&format!("{}# tail\n", " ".repeat(usize::from(style >> 6))));
+            }
         }
         if self.habits & 1 == 1 {
             out = out.replace('\n', "\r\n");
@@ -127,7 +130,7 @@ impl Writer {
                     self.end_line(*style);
                 }
                 for (number, item) in of.iter().enumerate() {
-                    if number > 0 {
+                    if number > 0 || style % 13 == 5 {
                         self.between(*style, column);
                     }
                     self.indent(column);
@@ -150,7 +153,7 @@ impl Writer {
     fn entries(&mut self, style: u8, of: &[Tree], column: usize, beside: bool) {
         for (number, value) in of.iter().enumerate() {
             if number > 0 || !beside {
-                if number > 0 {
+                if number > 0 || style % 13 == 5 {
                     self.between(style, column);
                 }
                 self.indent(column);

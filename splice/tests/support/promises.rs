@@ -52,15 +52,20 @@ pub(crate) fn keeps_promises(
     Ok(())
 }
 
-/// A node with the blanks and line breaks beside it, and the rest of its last line.
+/// A node with the rest of its last line, from the last line above it that holds something, which may be its key.
 pub(crate) fn around(file: &File<'_>, id: NodeId) -> Range<usize> {
-    let span = file.node(id).span();
-    let before = &file.text()[..span.start];
-    let comment = before.rfind("\n").map_or(0, |at| at);
-    let blanks = before.trim_end_matches([' ', '\n', '\r']).len();
-    let end = file.text()[span.end..].find('\n').map_or(file.text().len(), |at| span.end + at + 1);
-    let key_line = before[..comment].rfind('\n').map_or(0, |at| at);
-    blanks.min(key_line)..end
+    let (text, span) = (file.text(), file.node(id).span());
+    let mut start = text[..span.start].rfind('\n').unwrap_or(0);
+    loop {
+        let above = text[..start].rfind('\n').unwrap_or(0);
+        let line = text[above..start].trim();
+        start = above;
+        if start == 0 || !(line.is_empty() || line.starts_with('#')) {
+            break;
+        }
+    }
+    let end = text[span.end..].find('\n').map_or(text.len(), |at| span.end + at + 1);
+    start..end
 }
 
 /// Whether all that is outside `touched` is in `after` as it was, in the same order.
