@@ -129,23 +129,34 @@ impl Writer {
                 if !at_line {
                     self.end_line(*style);
                 }
-                for (number, item) in of.iter().enumerate() {
-                    if number > 0 || style % 13 == 5 {
-                        self.between(*style, column);
-                    }
-                    self.indent(column);
-                    self.out.push('-');
-                    match item {
-                        // A compact mapping beside the dash.
-                        Tree::Mapping(style, of)
-                            if !of.is_empty() && style % 5 != 0 && style % 3 > 0 =>
-                        {
-                            self.out.push(' ');
-                            self.entries(*style, of, column + 2, true);
-                        }
-                        item => self.block(item, column + 2, false),
-                    }
+                self.items(*style, of, column, false);
+            }
+        }
+    }
+
+    fn items(&mut self, style: u8, of: &[Tree], column: usize, beside: bool) {
+        for (number, item) in of.iter().enumerate() {
+            if number > 0 || !beside {
+                if number > 0 || style % 13 == 5 {
+                    self.between(style, column);
                 }
+                self.indent(column);
+            }
+            self.out.push('-');
+            // A compact collection beside the dash, or one below.
+            let compact = |style: u8, of: &[Tree]| {
+                !of.is_empty() && !style.is_multiple_of(5) && !style.is_multiple_of(3)
+            };
+            match item {
+                Tree::Mapping(style, of) if compact(*style, of) => {
+                    self.out.push(' ');
+                    self.entries(*style, of, column + 2, true);
+                }
+                Tree::Sequence(style, of) if compact(*style, of) => {
+                    self.out.push(' ');
+                    self.items(*style, of, column + 2, true);
+                }
+                item => self.block(item, column + 2, false),
             }
         }
     }
@@ -245,15 +256,19 @@ impl Writer {
             Tree::Mapping(style, of) => ('{', '}', *style, of),
             Tree::Sequence(style, of) => ('[', ']', *style, of),
         };
-        // One entry on each line; a flow collection is indented more than what it is in.
+        // One entry on each line, or the first beside the bracket; a flow collection is indented more than what it is in.
         let lines = style & 0x20 == 0x20 && !of.is_empty();
+        let hangs = style % 11 == 7;
+        let comment = if style % 7 == 3 { " # in: {'" } else { "" };
+        let pad = if style % 11 == 5 && !lines { " " } else { "" };
         self.out.push(open);
+        self.out.push_str(pad);
         for (number, value) in of.iter().enumerate() {
             if number > 0 {
                 self.out.push_str(if lines { "," } else { ", " });
             }
-            if lines {
-                self.out.push_str(if style % 7 == 3 && number > 0 { " # in: {'" } else { "" });
+            if lines && (number > 0 || !hangs) {
+                self.out.push_str(if number > 0 { comment } else { "" });
                 self.out.push('\n');
                 if style % 11 == 3 {
                     self.indent(column + 1);
@@ -267,13 +282,15 @@ impl Writer {
             }
             self.flow(value, column + 2);
         }
-        if lines {
+        if lines && !hangs {
             if style & 1 == 1 {
                 self.out.push(',');
             }
+            self.out.push_str(if style & 2 == 2 { comment } else { "" });
             self.out.push('\n');
             self.indent(column + 1);
         }
+        self.out.push_str(pad);
         self.out.push(close);
     }
 
