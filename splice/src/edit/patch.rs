@@ -28,7 +28,9 @@ impl Patch {
         }
         let line_break = file.slice(self.range.start..vanishing.range.end);
         match line_break {
-            "\n" | "\r\n" => Some([self.text.strip_prefix(line_break)?, line_break].concat()),
+            "\n" | "\r\n" | "\r" => {
+                Some([self.text.strip_prefix(line_break)?, line_break].concat())
+            }
             "" if file.slice(vanishing.range.clone()).ends_with(['\n', '\r']) => None,
             "" if vanishing.text.is_empty() || vanishing.text.ends_with(['\n', '\r']) => {
                 let text = self.text.strip_prefix('\r').unwrap_or(&self.text);

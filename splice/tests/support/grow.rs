@@ -87,7 +87,7 @@ impl Grown {
             }
         }
         if self.habits & 1 == 1 {
-            out = out.replace('\n', "\r\n");
+            out = out.replace('\n', if self.habits & 0x80 == 0x80 { "\r" } else { "\r\n" });
         }
         if self.habits & 2 == 2 {
             out.truncate(out.trim_end_matches(['\r', '\n']).len());
