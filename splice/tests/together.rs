@@ -1,4 +1,4 @@
-//! Many edits of one collection at once, sometimes of a second one beside or within it: an independent reader reads what was
+//! Many edits of one collection at once, sometimes of others beside, around or within it: an independent reader reads what was
 //! meant, nothing else changes, and where edits touch different entries their order makes no difference.
 //!
 //! `PROPTEST_CASES=300000` runs that many cases.
@@ -44,7 +44,7 @@ struct Plan {
 
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
     let plan = (any::<usize>(), wishes()).prop_map(|(target, wishes)| Plan { target, wishes });
-    prop::collection::vec(plan, 1..3)
+    prop::collection::vec(plan, 1..4)
 }
 
 /// What came of plans.

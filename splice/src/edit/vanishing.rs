@@ -76,29 +76,29 @@ impl<'f> Splice<'f> {
             self.vanishing.end = file.slice(0..first.start).trim_end_matches(['\n', '\r']).len();
         }
         let Some((id, raw)) = self.block_text_above(first.start) else { return Ok(()) };
-        if self.has_new_text(id, raw.end as usize..last.end) {
+        let (mut blank, mut obstacle) = (Vec::new(), None);
+        if ends_file {
+            let place = file.place(raw.start as usize);
+            obstacle = keeps_break(file, raw).then_some((place, Refusal::UnendedBlock));
+        } else {
+            for line in self.below(first.start) {
+                let swallowed = line.is_swallowed(raw.indent());
+                if line.is_comment() {
+                    let place = file.place(line.range.start + line.indentation);
+                    obstacle = swallowed.then_some((place, Refusal::Comment));
+                    break;
+                }
+                if swallowed || header(file, raw).contains('+') {
+                    blank.push(line.range);
+                }
+            }
+        }
+        let nothing = blank.is_empty() && obstacle.is_none();
+        if nothing || self.has_new_text(id, raw.end as usize..last.end) {
             return Ok(());
         }
-        if ends_file {
-            let keeps = keeps_break(file, raw);
-            return if keeps { self.refuse(id, Refusal::UnendedBlock) } else { Ok(()) };
-        }
-        let mut blank = Vec::new();
-        for line in self.below(first.start) {
-            let swallowed = line.is_swallowed(raw.indent());
-            if line.is_comment() && swallowed {
-                let place = file.place(line.range.start + line.indentation);
-                return Err(SpliceError { place, refusal: Refusal::Comment });
-            }
-            if line.is_comment() {
-                break;
-            }
-            if swallowed || header(file, raw).contains('+') {
-                blank.push(line.range);
-            }
-        }
         self.vanishing.blank.append(&mut blank);
-        Ok(())
+        obstacle.map_or(Ok(()), |(place, refusal)| Err(SpliceError { place, refusal }))
     }
 
     /// A block text with only blank lines between it and an offset.
