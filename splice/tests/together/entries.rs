@@ -86,12 +86,9 @@ impl Entries {
             let fit: Vec<_> = self.entries.iter().filter(|entry| fit(entry)).collect();
             fit.get(wish.near % fit.len().max(1)).copied()
         };
-        let untouched = |entry: &Entry| {
-            entry.old.is_some() && !entry.gone && !entry.held && entry.value.is_none()
-        };
         Some(match wish.verb {
             Verb::Set | Verb::Replace => {
-                let entry = pick(untouched)?;
+                let entry = pick(Entry::is_untouched)?;
                 let (_, id) = entry.old?;
                 match wish.verb {
                     Verb::Set if !entry.collection => Step::Set(id, text(wish.text)),
@@ -99,18 +96,12 @@ impl Entries {
                 }
             }
             Verb::Remove if mapping => {
-                let entry = pick(|entry| {
-                    entry.old.is_some()
-                        && !entry.gone
-                        && !entry.held
-                        && entry.value.is_none()
-                        && !entry.renamed
-                })?;
+                let entry = pick(|entry| entry.is_untouched() && !entry.renamed)?;
                 Step::Remove(self.id, entry.name.clone())
             }
-            Verb::Remove => Step::RemoveItem(self.id, pick(untouched)?.old?.0),
+            Verb::Remove => Step::RemoveItem(self.id, pick(Entry::is_untouched)?.old?.0),
             Verb::Rename if mapping => {
-                let entry = pick(|entry| entry.old.is_some() && !entry.gone)?;
+                let entry = pick(Entry::is_there)?;
                 Step::Rename(self.id, entry.name.clone(), self.free_key(wish)?)
             }
             Verb::Rename => return None,
@@ -230,5 +221,14 @@ impl Entry {
             gone: false,
             held: false,
         }
+    }
+
+    /// It was there before, and is.
+    fn is_there(&self) -> bool {
+        self.old.is_some() && !self.gone
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.is_there() && !self.held && self.value.is_none()
     }
 }
