@@ -79,13 +79,13 @@ impl<'f> Splice<'f> {
         let (mut blank, mut obstacle) = (Vec::new(), None);
         if ends_file {
             let place = file.place(raw.start as usize);
-            obstacle = keeps_break(file, raw).then_some((place, Refusal::UnendedBlock));
+            obstacle = keeps_break(file, raw).then_some((last.end, place, Refusal::UnendedBlock));
         } else {
             for line in self.below(first.start) {
                 let swallowed = line.is_swallowed(raw.indent());
                 if line.is_comment() {
-                    let place = file.place(line.range.start + line.indentation);
-                    obstacle = swallowed.then_some((place, Refusal::Comment));
+                    let at = line.range.start + line.indentation;
+                    obstacle = swallowed.then_some((at, file.place(at), Refusal::Comment));
                     break;
                 }
                 if swallowed || header(file, raw).contains('+') {
@@ -93,12 +93,16 @@ impl<'f> Splice<'f> {
                 }
             }
         }
-        let nothing = blank.is_empty() && obstacle.is_none();
-        if nothing || self.has_new_text(id, raw.end as usize..last.end) {
+        if blank.is_empty() && obstacle.is_none() {
             return Ok(());
         }
-        self.vanishing.blank.append(&mut blank);
-        obstacle.map_or(Ok(()), |(place, refusal)| Err(SpliceError { place, refusal }))
+        let new = self.new_text_behind(id, raw.end as usize..last.end);
+        let is_below = |at: usize| new.is_none_or(|new| at < new);
+        self.vanishing.blank.extend(blank.into_iter().filter(|lines| is_below(lines.start)));
+        match obstacle.filter(|(at, ..)| is_below(*at)) {
+            Some((_, place, refusal)) => Err(SpliceError { place, refusal }),
+            None => Ok(()),
+        }
     }
 
     /// A block text with only blank lines between it and an offset.
@@ -110,18 +114,19 @@ impl<'f> Splice<'f> {
         is_blank(self.file, raw.end as usize..offset).then_some((id, raw))
     }
 
-    /// Whether a block text is rewritten or goes itself, or an entry comes behind what ends within `range`.
-    fn has_new_text(&self, id: NodeId, range: Range<usize>) -> bool {
-        self.changes_around(id).any(|(node, change)| {
-            let Change::Entries(entries) = change else { return true };
+    /// Where the first new text comes behind a block text, if within `range`: at once where it is rewritten or goes itself.
+    fn new_text_behind(&self, id: NodeId, range: Range<usize>) -> Option<usize> {
+        let first = self.changes_around(id).filter_map(|(node, change)| {
+            let Change::Entries(entries) = change else { return Some(range.start) };
             let spans = self.spans(node);
-            let goes = spans.partition_point(|span| span.end < range.start);
-            entries.removed.contains(&goes)
-                || entries.inserted.iter().any(|new| {
-                    let span = new.after.and_then(|index| spans.get(index));
-                    span.is_some_and(|span| range.start <= span.end && span.end <= range.end)
-                })
-        })
+            let own = spans.partition_point(|span| span.end < range.start);
+            if entries.removed.contains(&own) {
+                return Some(range.start);
+            }
+            let new = entries.inserted.iter().filter_map(|new| spans.get(new.after?));
+            new.map(|span| span.end).filter(|end| range.start <= *end && *end <= range.end).min()
+        });
+        first.min()
     }
 
     /// Changes of a node and of those that hold it.
