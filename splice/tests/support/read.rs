@@ -29,7 +29,7 @@ impl Read {
             Value::Null => word("null"),
             Value::Bool(bool) => word(&bool.to_string()),
             Value::Integer(integer) => word(&integer.to_string()),
-            Value::Flow(inner) => Self::of(inner),
+            Value::Flow(inner) | Value::Commented(_, inner) => Self::of(inner),
             Value::Sequence(items) => Self::Sequence(items.iter().map(Self::of).collect()),
             Value::Mapping(entries) => Self::Mapping(
                 entries.iter().flat_map(|(key, of)| [Self::text(key), Self::of(of)]).collect(),

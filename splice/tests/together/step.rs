@@ -60,8 +60,10 @@ fn wish(verb: impl Strategy<Value = Verb>) -> impl Strategy<Value = Wish> {
 pub(crate) fn value(number: usize, shape: u8) -> Value {
     let text = || Value::from(text(number));
     let other = || Value::from(crate::texts::text(number / 64));
-    let value = match shape % 12 {
-        0..=2 => text(),
+    let above = vec!["# above: \"it's\" {".to_owned(), "#".to_owned()];
+    let value = match shape % 13 {
+        0..=1 => text(),
+        2 => text().commented(above),
         3 => Value::Null,
         4 => Value::Bool(true),
         5 => Value::Integer(-12),
@@ -77,10 +79,14 @@ pub(crate) fn value(number: usize, shape: u8) -> Value {
             Value::mapping([("yes", Value::sequence([other()])), ("c", text())]),
             Value::mapping([("c", text())]).flow(),
         ]),
-        10 => Value::mapping([]),
+        10 => Value::mapping([
+            ("a", text().commented(above.clone())),
+            ("b", Value::sequence([other(), text().commented(above)])),
+        ]),
+        11 => Value::mapping([]),
         _ => Value::sequence([]),
     };
-    if (shape / 12).is_multiple_of(2) { value } else { value.flow() }
+    if (shape / 13).is_multiple_of(2) { value } else { value.flow() }
 }
 
 /// An edit that the crate is asked for. The value is remembered by its numbers, because it does not print itself.
