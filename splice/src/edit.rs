@@ -6,14 +6,15 @@ mod flow;
 mod layout;
 mod patch;
 mod scalar;
+mod vanishing;
 
 pub(crate) use layout::{find_past_gap, line_end};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    File, Kind, NodeId, Refusal, SpliceError, Value, edit::patch::Patches, proof::Proof,
-    properties::TagKind, tree::Shape, value::key_fits,
+    File, Kind, NodeId, Refusal, SpliceError, Value, edit::patch::Patches,
+    edit::vanishing::Vanishing, proof::Proof, properties::TagKind, tree::Shape, value::key_fits,
 };
 
 /// Levels of a value to write. Reading stops at twice as many, and the place of the value may be deep itself.
@@ -30,17 +31,19 @@ pub struct Splice<'f> {
     documents: BTreeMap<usize, Whole>,
     /// Mappings that were searched for keys that stand twice.
     searched: BTreeSet<NodeId>,
+    vanishing: Vanishing,
 }
 
-/// Where a new entry goes in its mapping.
+/// Where a new entry goes in its mapping. Those that go to one place stand in the order in which they are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum At<'k> {
-    /// Before the first.
+    /// Before the first of those that were there.
     Start,
-    /// After the last.
+    /// After the last, also one that this splice removes.
     End,
-    /// After the entry with this key, which may be one that this splice inserts.
+    /// After the entry with this key, as it is called by the edits so far. If this splice inserts that entry, the new one comes
+    /// right behind it; if this splice removes it later, the new one is where it was.
     After(&'k str),
 }
 
@@ -59,6 +62,7 @@ pub(crate) enum Change {
 pub(crate) struct Entries {
     pub(crate) removed: BTreeSet<usize>,
     pub(crate) renamed: BTreeMap<usize, String>,
+    /// By their places; those of one place as they will stand.
     pub(crate) inserted: Vec<Inserted>,
 }
 
@@ -78,6 +82,13 @@ pub(crate) enum Whole {
     Value(Value),
 }
 
+impl Entries {
+    /// New entries that come in the place of one that is removed.
+    fn in_place_of(&self, index: usize) -> impl Iterator<Item = &Inserted> {
+        self.inserted.iter().filter(move |new| new.after.unwrap_or(0) == index)
+    }
+}
+
 impl<'f> Splice<'f> {
     /// No edits yet.
     #[must_use]
@@ -87,6 +98,7 @@ impl<'f> Splice<'f> {
             changes: BTreeMap::new(),
             documents: BTreeMap::new(),
             searched: BTreeSet::new(),
+            vanishing: Vanishing { entries: Vec::new(), blank: Vec::new(), end: file.text().len() },
         }
     }
 
@@ -164,8 +176,8 @@ impl<'f> Splice<'f> {
         };
         let inserted = Inserted { after, key: Some(key.to_owned()), value };
         let entries = self.entries_mut(mapping)?;
-        let position = position.unwrap_or(entries.inserted.len());
-        entries.inserted.insert(position.min(entries.inserted.len()), inserted);
+        let last = entries.inserted.partition_point(|new| new.after <= after);
+        entries.inserted.insert(position.unwrap_or(last), inserted);
         Ok(())
     }
 
@@ -215,7 +227,7 @@ impl<'f> Splice<'f> {
         Ok(())
     }
 
-    /// Adds an item at the end of a sequence. An empty value, `~`, `null` and `[]` become a sequence.
+    /// Adds an item at the end of a sequence, behind those added before. An empty value, `~`, `null` and `[]` become a sequence.
     ///
     /// # Errors
     /// [`Refusal`] tells what is in the way.
@@ -284,7 +296,8 @@ impl<'f> Splice<'f> {
     ///
     /// # Errors
     /// [`Refusal`] tells what is in the way; then there is no result at all.
-    pub fn finish(self) -> Result<String, SpliceError> {
+    pub fn finish(mut self) -> Result<String, SpliceError> {
+        self.find_vanishing()?;
         let mut patches = Patches::new(self.file);
         // Where two entries go to the same offset, that of the inner collection stands first; it is the later node.
         for (node, change) in self.changes.iter().rev() {
@@ -292,6 +305,9 @@ impl<'f> Splice<'f> {
         }
         for (index, whole) in &self.documents {
             self.lay_out_document(&mut patches, *index, whole)?;
+        }
+        for lines in &self.vanishing.blank {
+            patches.remove_lines(lines.clone());
         }
         let patches = patches.settle()?;
         let proof = Proof { file: self.file, changes: &self.changes, documents: &self.documents };

@@ -49,6 +49,7 @@
 //! # What an edit takes along
 //! - A removed entry takes its own lines and a comment at the end of them; comments above stay. A collection that loses its last
 //!   entry becomes `{}` or `[]`.
+//! - Blank lines go with it where they would become part of a block text (`|+`) or, in a file without a last line break, its end.
 //! - A block text that is set to another keeps the comment behind its `|`; `>` becomes `|`.
 //! - A replaced value takes the comments in it along.
 //! - An inserted entry stands as its neighbours do: column, quotes of keys, one line or many, line breaks. A file of JSON stays one.

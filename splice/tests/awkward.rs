@@ -15,6 +15,7 @@ mod independent;
 use std::{fs, path::PathBuf};
 
 use case::{Case, Outcome};
+use independent::ended;
 
 fn cases() -> Vec<(PathBuf, Case)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/awkward");
@@ -70,11 +71,6 @@ fn an_independent_reader_reads_the_same_before_and_after() {
         assert!(!readable(&case.before) || readable(after), "{}", path.display());
     }
     assert!(unread.len() * 50 < same, "of {same} texts libyaml refuses {unread:?}");
-}
-
-/// libyaml-safer panics at a block text that ends with the file, without a line break.
-fn ended(text: &str) -> String {
-    if text.ends_with(['\n', '\r']) { text.to_owned() } else { [text, "\n"].concat() }
 }
 
 /// A second run of the same edits finds nothing to do, or refuses because it is done.

@@ -7,7 +7,7 @@ use crate::{
     edit::{
         Entries, Inserted, Splice,
         layout::{
-            begins_line, find_past_gap, has_comment, line_end, line_start, past_break, rest_is_free,
+            begins_line, find_past_gap, has_comment, line_end, line_start, lines_of, rest_is_free,
         },
         patch::Patches,
     },
@@ -116,20 +116,6 @@ impl<'f> Splice<'f> {
         Ok(())
     }
 
-    /// Whether the last node of a collection is a block text whose end a line break would change for some readers.
-    fn ends_with_block_text(&self, node: NodeId) -> bool {
-        let tree = self.file.tree();
-        let size = tree.get(node).map_or(1, crate::tree::Raw::size);
-        let last = tree.nodes.get(node.index() + size - 1);
-        last.is_some_and(|raw| {
-            let header =
-                self.file.slice(raw.start as usize..line_end(self.file, raw.start as usize));
-            let strips =
-                header.split([' ', '\t']).next().is_some_and(|header| header.contains('-'));
-            raw.shape.is_block_text() && !strips
-        })
-    }
-
     fn written(&self, node: NodeId, new: &Inserted, column: usize, layout: Layout<'_>) -> String {
         match &new.key {
             Some(key) => layout.entry(key, &new.value, column, self.key_style(node)),
@@ -153,14 +139,8 @@ impl<'f> Splice<'f> {
             return self.refuse(node, Refusal::Layout);
         }
         let layout = self.layout_before(node, end, column);
-        let before = |new: &&Inserted| index == 0 && new.after.is_none();
-        let new: Vec<_> = entries
-            .inserted
-            .iter()
-            .filter(before)
-            .chain(entries.inserted.iter().filter(|new| new.after == Some(index)))
-            .map(|new| self.written(node, new, column, layout))
-            .collect();
+        let new: Vec<_> =
+            entries.in_place_of(index).map(|new| self.written(node, new, column, layout)).collect();
         let joint = {
             let mut joint = String::new();
             layout.new_line(&mut joint, column);
@@ -171,7 +151,7 @@ impl<'f> Splice<'f> {
             return Ok(index + 1);
         }
         if begins_line(self.file, span.start) {
-            patches.remove_lines(line_start(self.file, span.start)..past_break(self.file, end));
+            patches.remove_lines(lines_of(self.file, span));
             return Ok(index + 1);
         }
         // The first of a mapping that begins behind a dash: the next entry that stays moves up beside the dash.
@@ -201,15 +181,13 @@ impl<'f> Splice<'f> {
         let empty = if self.file.node(node).shape().is_mapping() { "{}" } else { "[]" };
         let around = self.around(node);
         let key = self.key_of(around.parent, node);
-        let own_line = spans.first().is_some_and(|first| begins_line(self.file, first.start));
-        let behind = key.filter(|_| own_line).and_then(|key| self.past_colon(key));
-        let has_properties = self.file.tree().get(node).is_some_and(|raw| raw.has_properties);
+        let behind = self.beside_key(node, spans);
         for (index, span) in spans.iter().enumerate() {
             let end = line_end(self.file, span.end);
             if !rest_is_free(self.file, span.end) {
                 return self.refuse(node, Refusal::Layout);
             }
-            if index == 0 && (behind.is_none() || has_properties) {
+            if index == 0 && behind.is_none() {
                 let stays = if has_comment(self.file, span.end) { span.end } else { end };
                 let stays = if spans.len() == 1 { end } else { stays };
                 // Where a sequence stood in the column of its key, nothing else may stand.
@@ -219,13 +197,23 @@ impl<'f> Splice<'f> {
                 let text = [&" ".repeat(deeper), empty].concat();
                 patches.replace(span.start..stays.max(span.end), text);
             } else {
-                patches.remove_lines(line_start(self.file, span.start)..past_break(self.file, end));
+                patches.remove_lines(lines_of(self.file, span));
             }
         }
-        if let (Some(behind), false) = (behind, has_properties) {
+        if let Some(behind) = behind {
             patches.insert(behind, [" ", empty].concat());
         }
         Ok(())
+    }
+
+    /// Where `{}` or `[]` stands behind a key, if all lines below it go.
+    pub(super) fn beside_key(&self, node: NodeId, spans: &[Range<usize>]) -> Option<usize> {
+        if self.file.tree().get(node).is_some_and(|raw| raw.has_properties) {
+            return None;
+        }
+        let key = self.key_of(self.around(node).parent, node)?;
+        spans.first().filter(|first| begins_line(self.file, first.start))?;
+        self.past_colon(key)
     }
 
     /// The key whose value a node is, in a block mapping.

@@ -16,6 +16,16 @@ use crate::{
     tree::Raw,
 };
 
+/// What becomes of the entries behind one that gets new ones behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Stays,
+    /// All go, with their lines.
+    Lines,
+    /// All go, and the closing bracket moves up.
+    Text,
+}
+
 impl<'f> Splice<'f> {
     pub(super) fn lay_out_flow(
         &self,
@@ -43,15 +53,14 @@ impl<'f> Splice<'f> {
             let new: Vec<_> =
                 entries.inserted.iter().filter(|new| anchor(new) == Some(index)).collect();
             if !new.is_empty() {
-                let is_last = (index + 1..spans.len()).all(|at| entries.removed.contains(&at));
-                self.insert_in_flow(
-                    patches,
-                    node,
-                    &new,
-                    span,
-                    layout,
-                    is_last && index + 1 < spans.len(),
-                );
+                let behind = index + 1..spans.len();
+                let goes = behind.clone().all(|at| entries.removed.contains(&at));
+                let rest = match goes && !behind.is_empty() {
+                    false => Rest::Stays,
+                    true if self.has_own_lines(&spans, behind) => Rest::Lines,
+                    true => Rest::Text,
+                };
+                self.insert_in_flow(patches, node, &new, (span, rest), layout);
             }
         }
         let mut index = 0;
@@ -156,9 +165,8 @@ impl<'f> Splice<'f> {
         patches: &mut Patches<'f>,
         node: NodeId,
         new: &[&Inserted],
-        span: &Range<usize>,
+        (span, rest): (&Range<usize>, Rest),
         layout: Layout<'_>,
-        rest_goes: bool,
     ) {
         let comma = find_past_gap(self.file, span.end, b',');
         let end = comma.map_or(span.end, |at| at + 1);
@@ -174,16 +182,20 @@ impl<'f> Splice<'f> {
         };
         let mut text = String::new();
         for (number, new) in new.iter().enumerate() {
-            if number > 0 {
+            if number > 0 || rest == Rest::Text {
                 text.push(',');
             }
             text.push_str(layout.line_break);
             text.push_str(indent);
             text.push_str(&self.flow_entry(node, new, layout, Some(indent)));
         }
+        if rest == Rest::Text {
+            patches.insert(span.end, text);
+            return;
+        }
         // A comment at the end of the line stays with the entry before. Where all behind it goes, its comma serves the new one.
         if comma.is_some() {
-            text.push_str(if rest_goes { "" } else { "," });
+            text.push_str(if rest == Rest::Lines { "" } else { "," });
         } else {
             patches.insert(span.end, ",");
         }
@@ -271,6 +283,14 @@ impl<'f> Splice<'f> {
         Ok(())
     }
 
+    /// Whether nothing else stands on the lines of a run of entries.
+    fn has_own_lines(&self, spans: &[Range<usize>], run: Range<usize>) -> bool {
+        let run = spans.get(run).unwrap_or_default();
+        let end = run.last().map_or(0, |last| last.end);
+        let end = find_past_gap(self.file, end, b',').map_or(end, |at| at + 1);
+        rest_is_free(self.file, end) && run.iter().all(|span| begins_line(self.file, span.start))
+    }
+
     /// Removes a run of entries, but not all.
     fn remove_in_flow(
         &self,
@@ -286,11 +306,7 @@ impl<'f> Splice<'f> {
         let comma = find_past_gap(self.file, last.end, b',');
         let end = comma.map_or(last.end, |at| at + 1);
         let before = run.start.checked_sub(1).and_then(|at| spans.get(at));
-        let mut own_lines = rest_is_free(self.file, end);
-        for (number, span) in spans.iter().enumerate() {
-            own_lines &= !run.contains(&number) || begins_line(self.file, span.start);
-        }
-        if own_lines {
+        if self.has_own_lines(spans, run.clone()) {
             // The last entry takes the comma before it along.
             if let (None, Some(before), false) = (comma, before, comma_serves)
                 && let Some(at) = find_past_gap(self.file, before.end, b',')

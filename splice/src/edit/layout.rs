@@ -1,5 +1,7 @@
 //! How the text around an edit is laid out.
 
+use std::ops::Range;
+
 use crate::{
     File, NodeId, Style,
     edit::Splice,
@@ -55,8 +57,8 @@ impl<'f> Splice<'f> {
 
     /// The layout for new text of a collection in `column` that will stand before `end`, the end of a line.
     pub(super) fn layout_before(&self, node: NodeId, end: usize, column: usize) -> Layout<'f> {
-        let ends_file = end == self.file.text().len();
-        let no_lines = swallows_below(self.file, end, column + 1);
+        let ends_file = end >= self.vanishing.end;
+        let no_lines = self.swallows_below(end, column + 1);
         Layout { ends_file, no_lines, ..self.layout(node, end) }
     }
 
@@ -168,6 +170,11 @@ pub(super) fn past_break(file: &File<'_>, offset: usize) -> usize {
     }
 }
 
+/// The lines of a span that begins its line, with the break at their end.
+pub(super) fn lines_of(file: &File<'_>, span: &Range<usize>) -> Range<usize> {
+    line_start(file, span.start)..past_break(file, line_end(file, span.end))
+}
+
 /// Only blanks, or blanks and a comment, between an offset and the end of its line.
 pub(super) fn rest_is_free(file: &File<'_>, offset: usize) -> bool {
     let rest = file.slice(offset..line_end(file, offset));
@@ -183,24 +190,6 @@ pub(super) fn has_comment(file: &File<'_>, offset: usize) -> bool {
 /// Only spaces stand before an offset on its line.
 pub(super) fn begins_line(file: &File<'_>, offset: usize) -> bool {
     file.slice(line_start(file, offset)..offset).bytes().all(is_blank)
-}
-
-/// A line after an offset, a comment or one of blanks, that stands so far in that a block text in `column` would swallow it.
-pub(super) fn swallows_below(file: &File<'_>, mut from: usize, column: usize) -> bool {
-    let mut at = past_break(file, line_end(file, from));
-    while at > from && at < file.text().len() {
-        let line = file.slice(at..line_end(file, at));
-        let content = line.trim_start_matches(' ');
-        if !content.trim_start_matches('\t').is_empty() && !content.starts_with('#') {
-            return false;
-        }
-        let indentation = line.len() - content.len();
-        if indentation > column || (indentation == column && !content.is_empty()) {
-            return true;
-        }
-        (from, at) = (at, past_break(file, line_end(file, at)));
-    }
-    false
 }
 
 /// The next byte of this sort after an offset, past blanks, line breaks and comments.

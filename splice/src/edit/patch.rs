@@ -20,13 +20,25 @@ pub(super) struct Patches<'f> {
 }
 
 impl Patch {
-    /// The lines of an insertion at the end of a line that vanishes, each with the break behind it instead of before it.
+    /// The lines of an insertion at the end of a line that vanishes, each with the break behind it instead of before it. At the
+    /// end of a file without a last line break, the break before the vanishing line is there already.
     fn line_behind(&self, vanishing: &Self, file: &File<'_>) -> Option<String> {
-        let at_end =
-            vanishing.lines && self.range.is_empty() && self.range.start < vanishing.range.end;
+        if !vanishing.lines || !self.range.is_empty() || self.range.start > vanishing.range.end {
+            return None;
+        }
         let line_break = file.slice(self.range.start..vanishing.range.end);
-        let text = self.text.strip_prefix(line_break).filter(|_| at_end)?;
-        matches!(line_break, "\n" | "\r\n").then(|| [text, line_break].concat())
+        match line_break {
+            "\n" | "\r\n" | "\r" => {
+                Some([self.text.strip_prefix(line_break)?, line_break].concat())
+            }
+            "" if file.slice(vanishing.range.clone()).ends_with(['\n', '\r']) => None,
+            "" if vanishing.text.is_empty() || vanishing.text.ends_with(['\n', '\r']) => {
+                let text = self.text.strip_prefix('\r').unwrap_or(&self.text);
+                Some(text.strip_prefix('\n').unwrap_or(text).to_owned())
+            }
+            "" => Some(self.text.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -53,7 +65,7 @@ impl<'f> Patches<'f> {
 
     /// Puts them in order.
     ///
-    /// Lines that vanish at the end of a file without a last line break take the break before them, so that the file still has
+    /// Lines that vanish at the end of a file without a last line break take the breaks before them, so that the file still has
     /// none at its end.
     pub(super) fn settle(mut self) -> Result<Self, SpliceError> {
         self.list.sort_by_key(|patch| (patch.range.start, !patch.range.is_empty()));
@@ -82,9 +94,14 @@ impl<'f> Patches<'f> {
             && unended
             && last.range.end == bytes.len()
         {
-            let before = self.file.slice(least..last.range.start);
-            let trimmed = before.strip_suffix("\r\n").or_else(|| before.strip_suffix(['\n', '\r']));
-            last.range.start = trimmed.map_or(last.range.start, |trimmed| least + trimmed.len());
+            if last.text.is_empty() {
+                let before = self.file.slice(least..last.range.start);
+                last.range.start = least + before.trim_end_matches(['\n', '\r']).len();
+            } else {
+                let text = &last.text;
+                let ended = text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r']));
+                last.text.truncate(ended.unwrap_or(text).len());
+            }
         }
         Ok(Self { file: self.file, list: settled })
     }

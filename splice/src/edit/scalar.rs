@@ -4,9 +4,7 @@ use crate::{
     NodeId, Refusal, SpliceError, Style, Value,
     edit::{
         Entries, Splice, Whole,
-        layout::{
-            Around, begins_line, find_past_gap, has_comment, line_end, rest_is_free, swallows_below,
-        },
+        layout::{Around, begins_line, find_past_gap, has_comment, line_end, rest_is_free},
         patch::Patches,
     },
     quote::{Room, write},
@@ -41,14 +39,14 @@ impl<'f> Splice<'f> {
         let span = raw.span();
         // A comment behind `|` is in the span and stays on its line.
         let header = if raw.shape.is_block_text() { self.header_comment(raw) } else { "" };
-        let ends_file = span.end == self.file.text().len();
+        let ends_file = span.end == self.vanishing.end;
         let column = around.column.map_or(layout.step, |column| column + layout.step);
         let has_lines = self.file.slice(span.clone()).contains(['\n', '\r']);
         let keeps = raw.shape.is_block_text() && has_lines && raw.indent() > 0;
         let lines = if keeps { raw.indent() } else { column };
         // Blanks or a comment behind the old text would become part of a block text.
         let rest = self.file.slice(span.end..line_end(self.file, span.end));
-        let swallows = swallows_below(self.file, span.end, lines);
+        let swallows = self.swallows_below(span.end, lines);
         let may_break = !around.in_flow && !layout.json && rest.is_empty() && !swallows;
         let room = Room {
             in_flow: around.in_flow,
@@ -138,7 +136,7 @@ impl<'f> Splice<'f> {
             return self.lay_out_scalar(patches, node, raw, |room| write(text, Style::Plain, room));
         }
         if !value.is_block() || around.in_flow || layout.json {
-            layout.ends_file = raw.end as usize == self.file.text().len();
+            layout.ends_file = raw.end as usize == self.vanishing.end;
             let text = self.between_brackets(raw, value, layout);
             return self.lay_out_scalar(patches, node, raw, |_| text.clone());
         }

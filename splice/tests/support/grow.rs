@@ -20,7 +20,7 @@ pub(crate) struct Grown {
 pub(crate) fn files() -> impl Strategy<Value = Grown> {
     let leaf = (any::<u8>(), any::<u8>()).prop_map(|(style, text)| Tree::Leaf(style, text));
     let tree = leaf.prop_recursive(4, 24, 4, |inner| {
-        let inner = prop::collection::vec(inner, 0..4);
+        let inner = prop::collection::vec(inner, 0..6);
         prop_oneof![
             3 => (any::<u8>(), inner.clone()).prop_map(|(style, of)| Tree::Mapping(style, of)),
             2 => (any::<u8>(), inner).prop_map(|(style, of)| Tree::Sequence(style, of)),
@@ -82,9 +82,12 @@ impl Grown {
                 writer.block(tree, 0, true);
             }
             out = writer.out;
+            if style & 0x18 == 0x18 && !json {
+                out.push_str(&format!("{}# tail\n", " ".repeat(usize::from(style >> 6))));
+            }
         }
         if self.habits & 1 == 1 {
-            out = out.replace('\n', "\r\n");
+            out = out.replace('\n', if self.habits & 0x80 == 0x80 { "\r" } else { "\r\n" });
         }
         if self.habits & 2 == 2 {
             out.truncate(out.trim_end_matches(['\r', '\n']).len());
@@ -126,20 +129,34 @@ impl Writer {
                 if !at_line {
                     self.end_line(*style);
                 }
-                for item in of {
-                    self.indent(column);
-                    self.out.push('-');
-                    match item {
-                        // A compact mapping beside the dash.
-                        Tree::Mapping(style, of)
-                            if !of.is_empty() && style % 5 != 0 && style % 3 > 0 =>
-                        {
-                            self.out.push(' ');
-                            self.entries(*style, of, column + 2, true);
-                        }
-                        item => self.block(item, column + 2, false),
-                    }
+                self.items(*style, of, column, false);
+            }
+        }
+    }
+
+    fn items(&mut self, style: u8, of: &[Tree], column: usize, beside: bool) {
+        for (number, item) in of.iter().enumerate() {
+            if number > 0 || !beside {
+                if number > 0 || style % 13 == 5 {
+                    self.between(style, column);
                 }
+                self.indent(column);
+            }
+            self.out.push('-');
+            // A compact collection beside the dash, or one below.
+            let compact = |style: u8, of: &[Tree]| {
+                !of.is_empty() && !style.is_multiple_of(5) && !style.is_multiple_of(3)
+            };
+            match item {
+                Tree::Mapping(style, of) if compact(*style, of) => {
+                    self.out.push(' ');
+                    self.entries(*style, of, column + 2, true);
+                }
+                Tree::Sequence(style, of) if compact(*style, of) => {
+                    self.out.push(' ');
+                    self.items(*style, of, column + 2, true);
+                }
+                item => self.block(item, column + 2, false),
             }
         }
     }
@@ -147,9 +164,8 @@ impl Writer {
     fn entries(&mut self, style: u8, of: &[Tree], column: usize, beside: bool) {
         for (number, value) in of.iter().enumerate() {
             if number > 0 || !beside {
-                if style & 0x40 == 0x40 && number > 0 {
-                    self.indent(column + usize::from(style & 1));
-                    self.out.push_str("# above: \"it's\" {\n");
+                if number > 0 || style % 13 == 5 {
+                    self.between(style, column);
                 }
                 self.indent(column);
             }
@@ -158,6 +174,17 @@ impl Writer {
             let sequence = matches!(value, Tree::Sequence(..));
             let below = if sequence && !self.indented { column } else { column + self.step };
             self.block(value, below, false);
+        }
+    }
+
+    /// A comment or a blank line between entries, or nothing.
+    fn between(&mut self, style: u8, column: usize) {
+        if style & 0x40 == 0x40 {
+            self.indent(column + usize::from(style & 3));
+            self.out.push_str("# above: \"it's\" {\n");
+        }
+        if style % 7 == 3 {
+            self.out.push('\n');
         }
     }
 
@@ -229,15 +256,24 @@ impl Writer {
             Tree::Mapping(style, of) => ('{', '}', *style, of),
             Tree::Sequence(style, of) => ('[', ']', *style, of),
         };
-        // One entry on each line; a flow collection is indented more than what it is in.
+        // One entry on each line, or the first beside the bracket; a flow collection is indented more than what it is in.
         let lines = style & 0x20 == 0x20 && !of.is_empty();
+        let hangs = style % 11 == 7;
+        let comment = if style % 7 == 3 { " # in: {'" } else { "" };
+        let pad = if style % 11 == 5 && !lines { " " } else { "" };
         self.out.push(open);
+        self.out.push_str(pad);
         for (number, value) in of.iter().enumerate() {
             if number > 0 {
                 self.out.push_str(if lines { "," } else { ", " });
             }
-            if lines {
+            if lines && (number > 0 || !hangs) {
+                self.out.push_str(if number > 0 { comment } else { "" });
                 self.out.push('\n');
+                if style % 11 == 3 {
+                    self.indent(column + 1);
+                    self.out.push_str("# between [\n");
+                }
                 self.indent(column + 2);
             }
             if open == '{' {
@@ -246,13 +282,15 @@ impl Writer {
             }
             self.flow(value, column + 2);
         }
-        if lines {
+        if lines && !hangs {
             if style & 1 == 1 {
                 self.out.push(',');
             }
+            self.out.push_str(if style & 2 == 2 { comment } else { "" });
             self.out.push('\n');
             self.indent(column + 1);
         }
+        self.out.push_str(pad);
         self.out.push(close);
     }
 

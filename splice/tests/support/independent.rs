@@ -39,6 +39,11 @@ pub(crate) fn libyaml(text: &str) -> Option<Vec<Said>> {
     }
 }
 
+/// With a line break at its end: libyaml-safer panics at a block text that ends with the file.
+pub(crate) fn ended(text: &str) -> String {
+    if text.ends_with(['\n', '\r']) { text.to_owned() } else { [text, "\n"].concat() }
+}
+
 /// What this crate reads.
 pub(crate) fn ours(file: &File<'_>) -> Vec<Said> {
     let mut said = Vec::new();
