@@ -101,27 +101,32 @@ impl Editor {
     }
 
     fn command(&self, file: &Path, folder: &Path) -> Command {
+        let vim =
+            behind_vim(&self.command).map(|at| (self.command.split_at(at), vim_options(folder)));
         // As git does: a plain command line is run as it is, anything else is for the shell.
         let is_plain = self
             .command
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b" ./_-+:,@".contains(&byte));
         let mut words = self.command.split_ascii_whitespace();
-        let mut command = match words.next().filter(|_| is_plain) {
-            Some(program) => {
+        let mut command = match (words.next().filter(|_| is_plain), &vim) {
+            (Some(program), None) => {
                 let mut command = Command::new(program);
                 command.args(words);
                 command
             }
-            None => {
-                let mut command = Command::new("sh");
-                command.arg("-c").arg(format!("{} \"$@\"", self.command)).arg(&self.command);
+            // Its own options come last: one of them may write and end.
+            (Some(program), Some(((before, _), options))) if before.trim() == program => {
+                let mut command = Command::new(program);
+                command.args(options).args(words);
                 command
             }
+            (_, Some(((before, behind), options))) => {
+                let options: String = options.iter().map(|word| format!(" '{word}'")).collect();
+                shell(&format!("{before}{options}{behind}"))
+            }
+            (None, None) => shell(&self.command),
         };
-        if program(&self.command).is_some_and(is_vim) {
-            command.args(vim_options(folder));
-        }
         command.arg(file);
         command
     }
@@ -156,15 +161,30 @@ impl Editor {
     }
 }
 
-/// The program of a command line, behind what is set for it and what only runs it.
-fn program(command: &str) -> Option<&str> {
-    let words = command.split_ascii_whitespace().map(|word| word.trim_matches(['"', '\'']));
-    let mut words = words.filter(|word| !word.contains('='));
-    words.find(|word| !["env", "exec", "command", "nice"].contains(word))
+/// What gets the file as an argument.
+fn shell(line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("{line} \"$@\"")).arg(line);
+    command
+}
+
+/// Where the name of vim ends in a command line that runs it.
+fn behind_vim(command: &str) -> Option<usize> {
+    let mut end = 0;
+    let words = command.split_inclusive(|c: char| c.is_ascii_whitespace()).map(|word| {
+        end += word.len();
+        (word.trim_end(), end - (word.len() - word.trim_end().len()))
+    });
+    // Behind what is set for it, and what only runs it.
+    let is_before = |word: &str| {
+        word.is_empty() || word.contains('=') || ["env", "exec", "command", "nice"].contains(&word)
+    };
+    let (program, end) = words.into_iter().find(|(word, _)| !is_before(word))?;
+    is_vim(program.trim_matches(['"', '\''])).then_some(end)
 }
 
 /// No history and no backup, which could lie on disk; the swap file, which saves what is typed, beside the draft and nowhere else. It
-/// is off (-n) until its folder is set, because the user's own settings come before.
+/// is off (-n) until its folder is set, because the user's own settings come before. None of these words has a quote in it.
 fn vim_options(folder: &Path) -> Vec<String> {
     let mut settings = "set nobackup nowritebackup noundofile".to_owned();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);

@@ -240,7 +240,7 @@ fn vim_by_any_name_is_told_to_write_nothing_beside_the_draft() {
         fs::copy(folder.join("editor"), link("ed")).unwrap();
         let edited = crate::editing::done(&command.env("EDITOR", &editor).output().unwrap());
         assert!(edited.ok, "{}", edited.said);
-        let told_so = editing.sandbox.read("told").contains("-i NONE -n -c set nobackup");
+        let told_so = editing.sandbox.read("told").starts_with("-i NONE -n -c set nobackup");
         assert_eq!(told_so, told, "{editor}");
     }
 }
