@@ -9,7 +9,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -33,7 +33,7 @@ impl Step {
     pub const ALL: [Self; 4] = [Self::Write, Self::SyncFile, Self::Publish, Self::SyncFolder];
 }
 
-/// Gives `path` new content, whether or not it had any. The file gets the permission bits `mode`.
+/// Gives `path` new content, whether or not it had any. The file gets the permission bits `mode`, and keeps its owner where we may say so.
 ///
 /// # Errors
 /// Those of the file system; `path` is then as it was, or, when only the last step failed, already new.
@@ -148,6 +148,7 @@ fn write_tmp(
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&tmp)?;
     let mut write = || {
         if mask == Mask::Ignored {
+            keep_owner(path, &file);
             file.set_permissions(Permissions::from_mode(mode))?;
         }
         file.write_all(content)?;
@@ -156,6 +157,14 @@ fn write_tmp(
     };
     write().or_else(|error| given_up(&tmp, error))?;
     Ok(tmp)
+}
+
+/// What root writes stays its owner's, who could not read it any more. Others cannot give files away, and need not.
+fn keep_owner(path: &Path, file: &File) {
+    let (Ok(old), Ok(new)) = (path.symlink_metadata(), file.metadata()) else { return };
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+    }
 }
 
 /// The error that ended a write, after what it has written, which may be a key.

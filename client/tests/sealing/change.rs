@@ -191,6 +191,24 @@ fn files_keep_their_mode_and_links_stay_links() {
     assert_eq!(fs::metadata(repo.path("db.yaml")).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
+/// As where a container that runs as root changes a work tree that is mounted there.
+#[test]
+fn files_keep_their_owner() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let repo = sealed();
+    let [file, keys] = [repo.path("db.yaml"), repo.beside("prod/sealing.keys")];
+    if [&file, &keys].into_iter().any(|path| chown(path, Some(65534), Some(65534)).is_err()) {
+        return; // Only root gives files away, and takes those of others.
+    }
+    repo.ok(&["set", "db.yaml", "k", "--generate"]);
+    repo.ok(&["sealing-keys", "rotate", "--dir", repo.beside("prod").to_str().unwrap()]);
+    for (path, mode) in [(file, 0o644), (keys, 0o600)] {
+        let metadata = fs::metadata(path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (65534, 65534));
+        assert_eq!(metadata.mode() & 0o777, mode);
+    }
+}
+
 #[test]
 fn nothing_of_a_value_is_left_anywhere() {
     let repo = Repo::new();
