@@ -23,6 +23,14 @@ pub(crate) struct Blob {
     pub(crate) id: String,
 }
 
+/// What stands at a path.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) blob: Blob,
+    /// Else it is a link or a submodule.
+    pub(crate) is_file: bool,
+}
+
 /// A file that became another, came, or went.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Change {
@@ -92,7 +100,7 @@ impl Range {
     /// What differs between where the sides parted and the end, below folders of this name.
     pub(crate) fn changes_below(&self, folder: &str) -> Result<Vec<Change>, Failure> {
         let Some(base) = &self.base else {
-            let blobs = files(&self.tip)?.into_iter().filter(|blob| is_below(&blob.path, folder));
+            let blobs = files(entries(&self.tip)?).filter(|blob| is_below(&blob.path, folder));
             return Ok(blobs
                 .map(|blob| Change { path: blob.path, old: None, new: Some(blob.id), commit: None })
                 .collect());
@@ -108,7 +116,7 @@ impl Range {
 /// The files whose staged content differs from HEAD; all of them, before the first commit.
 pub(crate) fn staged() -> Result<Vec<Change>, Failure> {
     if commit("HEAD").is_none() {
-        let all = staged_files(":(top)")?.into_iter();
+        let all = files(staged_entries(&[":(top)"])?);
         return Ok(all
             .map(|blob| Change { path: blob.path, old: None, new: Some(blob.id), commit: None })
             .collect());
@@ -118,14 +126,20 @@ pub(crate) fn staged() -> Result<Vec<Change>, Failure> {
     Ok(changes(&run(&arguments)?))
 }
 
-/// The files of the index that match a pathspec.
-pub(crate) fn staged_files(pathspec: &str) -> Result<Vec<Blob>, Failure> {
-    Ok(listed(&run(&["ls-files", "--stage", "-z", "--full-name", "--", pathspec])?, 1))
+/// What the index has that matches any of these pathspecs.
+pub(crate) fn staged_entries(pathspecs: &[&str]) -> Result<Vec<Entry>, Failure> {
+    let arguments = [&["ls-files", "--stage", "-z", "--full-name", "--"], pathspecs].concat();
+    Ok(listed(&run(&arguments)?, 1))
 }
 
-/// The files of a commit.
-pub(crate) fn files(commit: &str) -> Result<Vec<Blob>, Failure> {
+/// What a commit has.
+pub(crate) fn entries(commit: &str) -> Result<Vec<Entry>, Failure> {
     Ok(listed(&run(&["ls-tree", "-r", "-z", "--full-tree", commit])?, 2))
+}
+
+/// The files among entries.
+pub(crate) fn files(entries: Vec<Entry>) -> impl Iterator<Item = Blob> {
+    entries.into_iter().filter(|entry| entry.is_file).map(|entry| entry.blob)
 }
 
 /// Whether a folder of this name is on the way to a path.
@@ -264,13 +278,14 @@ fn changes(out: &[u8]) -> Vec<Change> {
 }
 
 /// Lines of mode, type or not, id, and more, a tab and a path, each with a NUL behind it.
-fn listed(out: &[u8], id: usize) -> Vec<Blob> {
+fn listed(out: &[u8], id: usize) -> Vec<Entry> {
     let entries = out.split(|byte| *byte == 0).filter_map(|entry| {
         let tab = entry.iter().position(|byte| *byte == b'\t')?;
         let facts = String::from_utf8_lossy(entry.get(..tab)?);
         let mode = facts.split(' ').next()?;
         let id = facts.split(' ').nth(id)?.to_owned();
-        is_file(mode).then(|| Blob { path: os_path(entry.get(tab + 1..).unwrap_or_default()), id })
+        let path = os_path(entry.get(tab + 1..).unwrap_or_default());
+        Some(Entry { blob: Blob { path, id }, is_file: is_file(mode) })
     });
     entries.collect()
 }

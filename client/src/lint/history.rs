@@ -11,7 +11,7 @@ use super::{
     Looked,
     finding::{Finding, Found, TOP},
     judge::judge,
-    pins::Pins,
+    pins::{self, Pins},
     rule,
     subject::{Subject, Tree, is_looked_at},
 };
@@ -24,13 +24,18 @@ use crate::{
 /// Looks at what is staged, against HEAD.
 pub(crate) fn staged(accepted: &[String]) -> Result<Looked, Failure> {
     let changes = git::staged()?;
-    let now = git::staged_files(&format!(":(top,glob)**/{FOLDER}/**"))?;
+    let specs = ["", "/**"].map(|inside| format!(":(top,icase,glob)**/{FOLDER}{inside}"));
+    let entries = git::staged_entries(&specs.each_ref().map(String::as_str))?;
+    let astray = pins::astray(&entries);
+    let now: Vec<_> =
+        git::files(entries).filter(|blob| git::is_below(&blob.path, FOLDER)).collect();
     let mut accepted = accepted.to_vec();
     if changes.iter().any(|change| git::is_below(&change.path, FOLDER)) {
         accepted.extend(git::configured("strongroom.accept"));
     }
     let history = History { contents: RefCell::new(Contents::start()?), at: ":0:".to_owned() };
-    let (pins, found) = history.pins(&now, &changes, &accepted)?;
+    let (pins, mut found) = history.pins(&now, &changes, &accepted)?;
+    found.extend(astray);
     history.changes(&changes, &pins, found, |_| true)
 }
 
@@ -38,13 +43,16 @@ pub(crate) fn staged(accepted: &[String]) -> Result<Looked, Failure> {
 pub(crate) fn range(text: &str, accepted: &[String]) -> Result<Looked, Failure> {
     let range = Range::parse(text)?;
     let changes = range.changes()?;
-    let there = git::files(&range.tip)?;
+    let entries = git::entries(&range.tip)?;
+    let astray = pins::astray(&entries);
+    let there: Vec<_> = git::files(entries).collect();
     let now: Vec<_> =
         there.iter().filter(|blob| git::is_below(&blob.path, FOLDER)).cloned().collect();
     let history =
         History { contents: RefCell::new(Contents::start()?), at: format!("{}:", range.tip) };
     // Against where the sides parted: what the other side pinned since is its own.
-    let (pins, found) = history.pins(&now, &range.changes_below(FOLDER)?, accepted)?;
+    let (pins, mut found) = history.pins(&now, &range.changes_below(FOLDER)?, accepted)?;
+    found.extend(astray);
     let there: BTreeSet<_> = there.into_iter().collect();
     history.changes(&changes, &pins, found, |blob| there.contains(blob))
 }

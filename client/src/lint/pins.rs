@@ -9,7 +9,10 @@ use super::{
     finding::{Finding, Found, TOP},
     rule::{self, Rule},
 };
-use crate::repository::{FOLDER, Repository};
+use crate::{
+    git::Entry,
+    repository::{FOLDER, Repository},
+};
 
 /// The pins of a tree, by the folder that has a `.strongroom`.
 #[derive(Debug, Default)]
@@ -36,6 +39,27 @@ pub(crate) fn folder_of(path: &Path) -> Option<&Path> {
     };
     folder.file_name().filter(|name| *name == FOLDER)?;
     folder.parent()
+}
+
+/// What stands in place of pins and is compared with nothing, although it is read where somebody seals.
+pub(crate) fn astray(entries: &[Entry]) -> Vec<Found> {
+    let why = |entry: &Entry| {
+        let path = &entry.blob.path;
+        let lower = PathBuf::from(path.to_string_lossy().to_ascii_lowercase());
+        let is_pins = |path: &Path| path.iter().any(|name| name == FOLDER);
+        if !is_pins(&lower) {
+            None
+        } else if !entry.is_file {
+            Some("it is no file but a link or a submodule: what that leads to changes unseen")
+        } else if !is_pins(path) || folder_of(&lower).is_some() && folder_of(path).is_none() {
+            Some("where file names have no case, it is read as another file")
+        } else {
+            None
+        }
+    };
+    let found =
+        |entry: &Entry| Some(found(entry.blob.path.clone(), &rule::PINS, why(entry)?.to_owned()));
+    entries.iter().filter_map(found).collect()
 }
 
 impl Pins {

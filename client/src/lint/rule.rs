@@ -171,8 +171,8 @@ pub(crate) const PINS: Rule = rule(
     "SR301",
     "pins-refused",
     Error,
-    "a file of .strongroom that is not as its cluster signed it",
-    "look who changed it (git log -p), and take it from the cluster again: strongroom sealing-keys fetch",
+    "a file of .strongroom that is not as its cluster signed it, or a link or another spelling in place of one",
+    "look who changed it (git log -p), take out what is no file, and take it from the cluster again: strongroom sealing-keys fetch",
 );
 pub(crate) const IDENTITY: Rule = rule(
     "SR302",

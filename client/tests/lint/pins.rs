@@ -134,3 +134,58 @@ fn a_folder_with_pins_of_its_own_is_judged_by_them() {
     assert!(staged.iter().all(|(rule, file)| rule == "SR302" || (rule == "SR204" && file.starts_with("db.yaml"))), "{staged:?}");
     assert_eq!(staged.len(), 3, "{staged:?}");
 }
+
+/// What stands in place of the pins is read by whoever seals, and was compared with nothing.
+#[test]
+fn a_link_in_place_of_pins_is_found() {
+    let other = Repo::new();
+    other.new_cluster("prod");
+    let theirs = other.read(".strongroom/clusters/prod.yaml");
+    for (link, target) in [
+        (".strongroom/clusters/prod.yaml", "../../notes/clusters/prod.yaml"),
+        (".strongroom/clusters", "../notes/clusters"),
+        (".strongroom", "notes"),
+    ] {
+        let repo = Repo::new();
+        repo.new_cluster("prod");
+        repo.commit("one");
+        repo.write("notes/clusters/prod.yaml", &theirs);
+        let path = repo.path(link);
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+        std::os::unix::fs::symlink(target, &path).unwrap();
+        repo.git(&["add", "-A"]);
+        let wanted = [("SR301".to_owned(), format!("{link}:1"))];
+        assert_eq!(repo.lint(&["--staged"]), wanted);
+        repo.commit("two");
+        assert_eq!(repo.lint(&["--range", "HEAD~1..HEAD"]), wanted);
+        assert_eq!(repo.lint(&["--range", &format!("{:040}..HEAD", 0)])[0], wanted[0]);
+        // Nor does what it leads to change later.
+        repo.write("notes/other.yaml", "a: b\n");
+        repo.git(&["add", "-A"]);
+        assert_eq!(repo.lint(&["--staged"]), wanted);
+    }
+}
+
+/// Where file names have no case, it becomes the file that was there.
+#[test]
+fn pins_in_another_spelling_are_found() {
+    let other = Repo::new();
+    other.new_cluster("prod");
+    other.ok(&["escrow", "new"]);
+    for (path, from) in [
+        (".Strongroom/clusters/prod.yaml", ".strongroom/clusters/prod.yaml"),
+        (".strongroom/Clusters/prod.yaml", ".strongroom/clusters/prod.yaml"),
+        (".strongroom/clusters/prod.YAML", ".strongroom/clusters/prod.yaml"),
+        (".strongroom/Escrow.yaml", ".strongroom/escrow.yaml"),
+    ] {
+        let repo = Repo::new();
+        repo.new_cluster("prod");
+        repo.commit("one");
+        repo.write(path, other.read(from));
+        repo.git(&["add", "-A"]);
+        let wanted = [("SR301".to_owned(), format!("{path}:1"))];
+        assert_eq!(repo.lint(&["--staged"]), wanted);
+        repo.commit("two");
+        assert_eq!(repo.lint(&["--range", "HEAD~1..HEAD"]), wanted);
+    }
+}
