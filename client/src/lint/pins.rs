@@ -102,6 +102,19 @@ impl Pins {
                 }
             }
             // Where a file is refused, that is the finding.
+            let gone = before.repository.clusters.iter().filter(|(name, keys)| {
+                !now.is_partial
+                    && !now.repository.clusters.contains_key(*name)
+                    && !accepted.contains(&data_encoding::BASE64.encode(&keys.identity))
+            });
+            out.extend(gone.map(|(name, keys)| {
+                let path = folder.join("clusters").join(format!("{name}.yaml"));
+                let identity = data_encoding::BASE64.encode(&keys.identity);
+                let detail = format!(
+                    "cluster {name} is gone, and Secrets are sealed without it: {identity}"
+                );
+                found(path, &rule::IDENTITY, detail)
+            }));
             if let Some(detail) =
                 escrow(&now.repository, &before.repository, accepted).filter(|_| !now.is_partial)
             {

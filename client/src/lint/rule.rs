@@ -178,8 +178,8 @@ pub(crate) const IDENTITY: Rule = rule(
     "SR302",
     "identity-changed",
     Error,
-    "a cluster's identity that is new, or another one than before: who has it says whom Secrets are sealed for (--staged, --range)",
-    "ask the cluster's owners whether that is theirs; then --accept IDENTITY, and for the hook: git config --add strongroom.accept IDENTITY",
+    "a cluster's identity that is new, another one than before, or gone: who has it says whom Secrets are sealed for (--staged, --range)",
+    "ask the cluster's owners whether that is theirs, or why it goes; then --accept IDENTITY, and for the hook: git config --add strongroom.accept IDENTITY",
 );
 pub(crate) const ESCROW: Rule = rule(
     "SR303",
