@@ -101,7 +101,7 @@ impl Repository {
             Failure::new(
                 format!("{} is not to be trusted", path.display()),
                 error.to_string(),
-                "look who changed it (git log -p), and take the file from the cluster again: strongroom sealing-keys fetch",
+                "look who changed it (git log -p), and put it back; or take the file out, and compare the identity that is pinned then: strongroom sealing-keys fetch FILE|URL",
             )
         };
         let json = manifest::one_object(bytes).map_err(|error| refused(&error))?;

@@ -172,7 +172,7 @@ pub(crate) const PINS: Rule = rule(
     "pins-refused",
     Error,
     "a file of .strongroom that is not as its cluster signed it, or a link or another spelling in place of one",
-    "look who changed it (git log -p), take out what is no file, and take it from the cluster again: strongroom sealing-keys fetch",
+    "look who changed it (git log -p), and put it back; or take it out, and compare the identity that is pinned then: strongroom sealing-keys fetch",
 );
 pub(crate) const IDENTITY: Rule = rule(
     "SR302",

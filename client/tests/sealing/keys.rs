@@ -88,6 +88,11 @@ fn pins_that_were_changed_in_the_repository_are_not_used() {
     );
     let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
     assert!(said.contains("is not to be trusted") && said.contains("git log -p"), "{said}");
+    // What it says to do next does it.
+    assert!(said.contains("take the file out"), "{said}");
+    fs::remove_file(repo.path(".strongroom/clusters/prod.yaml")).unwrap();
+    repo.fetch("prod");
+    assert_eq!(repo.read(".strongroom/clusters/prod.yaml"), pinned);
     // Under another cluster's name they are not its keys.
     repo.write(".strongroom/clusters/prod.yaml", &pinned);
     repo.write(".strongroom/clusters/dev.yaml", &pinned);
