@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde_json::Value as Json;
 use splice::Value;
@@ -174,7 +175,12 @@ pub(crate) fn only_copy(bytes: &[u8]) -> Result<(), Failure> {
             "let it lead to where the key is kept, or name a file",
         ));
     }
-    write(bytes).map_err(unwritten)
+    write(bytes).map_err(unwritten)?;
+    // A terminal and a pipe have nothing to make durable, and say so.
+    match rustix::fs::fsync(io::stdout()) {
+        Err(error) if error != Errno::INVAL && error != Errno::ROFS => Err(unwritten(error.into())),
+        _ => Ok(()),
+    }
 }
 
 /// Whether stdout leads to /dev/null, as it does too where it was closed when we were started.

@@ -49,6 +49,14 @@ impl Look<'_, '_> {
         match file.field_text(node, "kind").as_deref() {
             Some("Secret") if self.is_of_kubernetes(node) => return self.secret(node),
             Some("ConfigMap") => self.config_map(node),
+            // Its items need not say again what they are.
+            Some("SecretList") => {
+                let items =
+                    file.field(node, "items").into_iter().flat_map(|items| file.items(items));
+                items
+                    .filter(|item| file.field(*item, "kind").is_none())
+                    .for_each(|item| self.secret(item));
+            }
             Some("Kustomization") => self.kustomization(node),
             // Values of a chart, as Flux and Argo CD take them.
             Some("HelmRelease") => self.values_at(node, &["spec", "values"]),

@@ -50,7 +50,7 @@ impl Subject<'_> {
         is_env(&self.name())
     }
 
-    /// Whether it has the name of a file with our own private keys, as this command line makes them.
+    /// Whether it has a name that a file with our own private keys may have.
     pub(crate) fn is_key(&self) -> bool {
         is_key(&self.name())
     }
@@ -82,7 +82,7 @@ pub(crate) fn is_looked_at(path: &Path) -> bool {
 }
 
 fn is_key(name: &str) -> bool {
-    name.ends_with(".key") || name.ends_with(".keys")
+    [".key", ".keys", ".txt"].iter().any(|ending| name.ends_with(ending)) || name.contains("escrow")
 }
 
 fn is_env(name: &str) -> bool {

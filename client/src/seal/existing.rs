@@ -1,4 +1,7 @@
+use std::collections::BTreeSet;
+
 use sealing::SealedSecret;
+use splice::File;
 
 use crate::{
     failure::Failure,
@@ -31,14 +34,17 @@ impl<'a> Existing<'a> {
         all.find(|(_, object)| is_of(object, secret)).map(|(found, object)| (*found, object))
     }
 
-    /// The names of those that are none of these Secrets.
+    /// The names of what is there and not in the source: sealed Secrets that are none of its Secrets, and other objects.
     pub(super) fn others<'s>(
         &self,
+        source: &File<'_>,
         secrets: impl Iterator<Item = &'s Secret> + Clone,
-    ) -> Vec<String> {
-        let others = self.objects.iter().map(|(_, object)| object);
-        let others = others.filter(|object| !secrets.clone().any(|secret| is_of(object, secret)));
-        others.map(SealedSecret::full_name).collect()
+    ) -> Result<Vec<String>, Failure> {
+        let Some(manifest) = self.manifest else { return Ok(Vec::new()) };
+        let sealed = self.objects.iter().map(|(_, object)| object);
+        let sealed = sealed.filter(|object| !secrets.clone().any(|secret| is_of(object, secret)));
+        let other = &names(&manifest.parse()?) - &names(source);
+        Ok(sealed.map(SealedSecret::full_name).chain(other).collect())
     }
 
     /// The document that an object is the whole of, changed where it changed; `None` where it is an item of a List.
@@ -58,6 +64,18 @@ impl<'a> Existing<'a> {
             .and_then(|file| Some(file.documents().get(document)?.content()));
         Ok(span.and_then(|span| String::from_utf8(text.get(span)?.to_vec()).ok()))
     }
+}
+
+/// Kinds and names of the objects in a file that are no sealed Secrets.
+fn names(file: &File<'_>) -> BTreeSet<String> {
+    let name = |found: Found| {
+        let metadata = file.field(found.node, "metadata")?;
+        let kind = file.field_text(found.node, "kind").filter(|kind| kind != sealing::KIND)?;
+        let namespace = file.field_text(metadata, "namespace").map(|namespace| namespace + "/");
+        let name = file.field_text(metadata, "name")?;
+        Some(format!("{kind} {}{name}", namespace.unwrap_or_default()))
+    };
+    manifest::objects(file).into_iter().filter_map(name).collect()
 }
 
 /// Whether an object is what a Secret was sealed as.

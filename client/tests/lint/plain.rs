@@ -129,8 +129,15 @@ fn our_own_private_keys_are_found() {
     let key = repo.read("escrow.key");
     let key = key.lines().last().unwrap();
     repo.write("notes.yaml", format!("# for the day: {key}\na: b\n"));
-    let wanted = ["escrow.key:3", "notes.yaml:1", "prod/identity.key:2", "prod/sealing.keys:3"]
-        .map(|place| ("SR105".to_owned(), place.to_owned()));
+    repo.write("safe.txt", format!("{key}\n"));
+    let wanted = [
+        "escrow.key:3",
+        "notes.yaml:1",
+        "prod/identity.key:2",
+        "prod/sealing.keys:3",
+        "safe.txt:1",
+    ]
+    .map(|place| ("SR105".to_owned(), place.to_owned()));
     assert_eq!(repo.lint(&[]), wanted);
     repo.git(&["add", "-A"]);
     let staged: Vec<_> =

@@ -188,6 +188,10 @@ fn what_the_source_has_not_is_told_as_it_goes() {
     assert_eq!(again(&both), "");
     let said = again(&secret("db", &FIVE));
     assert_eq!(said, "db.yaml has no prod/web any more: - has none\n");
+    let other = "---\nkind: ConfigMap\nmetadata: {name: web, namespace: prod}\n";
+    repo.write("db.yaml", repo.read("db.yaml") + other);
+    let said = again(&secret("db", &FIVE));
+    assert_eq!(said, "db.yaml has no ConfigMap prod/web any more: - has none\n");
 }
 
 #[test]
