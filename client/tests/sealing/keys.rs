@@ -276,3 +276,24 @@ fn a_newer_list_that_came_meanwhile_stays() {
     assert!(said.contains("was changed meanwhile"), "{said}");
     assert_eq!(repo.read(".strongroom/clusters/prod.yaml"), newer);
 }
+
+#[test]
+fn recipients_that_cannot_be_read_are_not_left_out() {
+    let repo = Repo::new();
+    std::os::unix::fs::symlink("nowhere", repo.path(".strongroom/escrow.yaml")).unwrap();
+    repo.write("db.yaml", secret("db", &[("a", "b")]));
+    let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
+    assert!(said.contains(".strongroom/escrow.yaml cannot be read"), "{said}");
+    fs::remove_file(repo.path(".strongroom/escrow.yaml")).unwrap();
+    repo.ok(&["escrow", "new"]);
+    fs::remove_dir_all(repo.path(".strongroom/clusters")).unwrap();
+    std::os::unix::fs::symlink("nowhere", repo.path(".strongroom/clusters")).unwrap();
+    let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
+    assert!(said.contains(".strongroom/clusters cannot be read"), "{said}");
+    // Nor does what lies further up stand in for it.
+    for name in ["inner/.strongroom", "inner/db.yaml"] {
+        repo.write(name, secret("db", &[("a", "b")]));
+    }
+    let said = repo.refused(1, &["seal", "-i", "inner/db.yaml"]);
+    assert!(said.contains("inner/.strongroom cannot be read"), "{said}");
+}

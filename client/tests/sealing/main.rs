@@ -10,6 +10,7 @@
 mod change;
 mod completion;
 mod crash;
+mod escrow;
 mod keys;
 mod killed;
 mod quiet;
