@@ -182,7 +182,9 @@ impl<'f> Splice<'f> {
     ) -> Result<(), SpliceError> {
         let span = raw.span();
         let layout = self.layout(node, span.start);
-        let comment = has_comment(self.file, span.end);
+        // Behind the last entry of a block collection it belongs to that entry, and goes along.
+        let is_block = raw.shape.is_collection() && !raw.shape.is_flow();
+        let comment = has_comment(self.file, span.end) && !is_block;
         // Blanks at the end of the line would become part of a block text in the last new line.
         let whole = span.start..line_end(self.file, span.end);
         let mut text = String::new();
