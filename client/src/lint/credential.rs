@@ -31,6 +31,21 @@ pub(crate) fn known(text: &str) -> Vec<(usize, &'static str)> {
     out
 }
 
+/// Private keys as this program prints them: 14 groups of four, and the checksum is right.
+pub(crate) fn private_keys(text: &str) -> Vec<usize> {
+    const LENGTH: usize = 14 * 5 - 1;
+    memchr::memchr_iter(b'-', text.as_bytes())
+        .filter_map(|at| at.checked_sub(4))
+        .filter(|at| {
+            let begins = text.get(..*at).is_some_and(|before| !before.ends_with(is_of_a_word));
+            let key = text.get(*at..*at + LENGTH).unwrap_or_default();
+            begins
+                && key.bytes().skip(4).step_by(5).all(|byte| byte == b'-')
+                && sealing::parse_escrow_text(key).is_ok()
+        })
+        .collect()
+}
+
 fn all<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = usize> + 'a {
     memmem::find_iter(text.as_bytes(), prefix)
 }

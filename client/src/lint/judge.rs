@@ -15,7 +15,7 @@ use super::{
 
 /// What is wrong with a file.
 pub(crate) fn judge(subject: &Subject<'_>) -> Vec<Finding> {
-    judge_as(subject, may_have_objects(subject))
+    judge_as(subject, !subject.is_key_file() && may_have_objects(subject))
 }
 
 fn judge_as(subject: &Subject<'_>, has_objects: bool) -> Vec<Finding> {
@@ -38,7 +38,13 @@ fn judge_as(subject: &Subject<'_>, has_objects: bool) -> Vec<Finding> {
         }
     }
     out.extend(
-        credential::known(&text)
+        credential::private_keys(&text)
+            .into_iter()
+            .map(|at| Finding::new(&rule::PRIVATE_KEY, place(&text, at), "")),
+    );
+    let known = if subject.is_key_file() { Vec::new() } else { credential::known(&text) };
+    out.extend(
+        known
             .into_iter()
             .map(|(at, what)| Finding::new(&rule::CREDENTIAL, place(&text, at), what))
             // It is found with its Secret already.

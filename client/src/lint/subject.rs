@@ -50,6 +50,11 @@ impl Subject<'_> {
         is_env(&self.name())
     }
 
+    /// Whether it may have private keys of ours, and nothing else that is looked for.
+    pub(crate) fn is_key_file(&self) -> bool {
+        is_key_file(&self.name())
+    }
+
     fn name(&self) -> String {
         name_of(self.path)
     }
@@ -70,7 +75,15 @@ pub(crate) fn is_looked_at(path: &Path) -> bool {
     ];
     let name = name_of(path);
     let lower = name.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| lower.ends_with(ending)) || is_env(&name) || name == "Kustomization"
+    ENDINGS.iter().any(|ending| lower.ends_with(ending))
+        || is_env(&name)
+        || is_key_file(&name)
+        || name == "Kustomization"
+}
+
+/// As `sealing-keys new` names its files and people name the escrow's.
+fn is_key_file(name: &str) -> bool {
+    name.ends_with(".key") || name.ends_with(".keys")
 }
 
 fn is_env(name: &str) -> bool {

@@ -40,6 +40,34 @@ fn each_rule_finds_what_it_is_for() {
 }
 
 #[test]
+fn our_own_private_keys_are_found() {
+    let repo = Repo::new();
+    let said = |arguments: &[&str]| {
+        let output = repo.run("strongroom", arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let beware = "lies in a git repository";
+    assert!(said(&["sealing-keys", "new", "--cluster", "a", "--dir", "keys"]).contains(beware));
+    assert!(said(&["escrow", "new", "--to-file", "escrow.key"]).contains(beware));
+    let outside = repo.beside("outside");
+    let outside = ["sealing-keys", "new", "--cluster", "a", "--dir", outside.to_str().unwrap()];
+    assert!(!said(&outside).contains(beware));
+    repo.write("notes.yaml", repo.read("escrow.key").replace("# ", "#").to_lowercase());
+    let wanted: Vec<_> =
+        ["escrow.key:3", "keys/identity.key:2", "keys/sealing.keys:3", "notes.yaml:3"]
+            .map(|place| ("SR108".to_owned(), place.to_owned()))
+            .into();
+    assert_eq!(repo.lint(&[]), wanted);
+    repo.git(&["add", "keys", "notes.yaml", "escrow.key"]);
+    assert_eq!(repo.lint(&["--staged"]), wanted);
+    // One that was typed wrong opens nothing, and other keys are not ours to judge.
+    let changed = repo.read("escrow.key").trim_end().to_owned();
+    let last = if changed.ends_with('0') { "1" } else { "0" };
+    assert_eq!(repo.rules("other.key", changed[..changed.len() - 1].to_owned() + last), [""; 0]);
+}
+
+#[test]
 fn no_message_repeats_a_value() {
     let repo = Repo::new();
     repo.write("a.yaml", secret("db"));
