@@ -160,7 +160,11 @@ impl Rename {
                 return Err(Failure::new(
                     format!("{} has a value {} already", object.name(), self.new),
                     "it would be lost",
-                    format!("take it out first: strongroom unset FILE {}", self.new),
+                    format!(
+                        "take it out first: strongroom unset {} {}",
+                        self.which.file.display(),
+                        self.new
+                    ),
                 ));
             }
             let recipients = repository.recipients_like(object, &Clusters::default())?;
@@ -227,9 +231,9 @@ impl Which {
         let mut fitting = all.into_iter().filter(|(_, object)| wanted(object));
         match (fitting.next(), fitting.next()) {
             (Some(one), None) => Ok(one),
-            (None, _) if names.is_empty() => Err(Failure::new(
-                format!("{} has no sealed Secret in it", manifest.shown),
-                "there is no object of kind SealedSecret",
+            (None, _) if names.is_empty() => Err(manifest::none_sealed(
+                manifest,
+                file,
                 format!("seal a Secret first: strongroom seal -i {}", manifest.shown),
             )),
             (None, _) => Err(Failure::new(

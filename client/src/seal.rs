@@ -4,6 +4,7 @@ mod bitnami;
 mod existing;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,6 +15,7 @@ use sealing::{DataKey, Plaintext, Recipient, Scope, SealError, SealedSecret};
 
 use self::existing::Existing;
 use crate::{
+    change::full_name,
     failure::Failure,
     manifest::{self, Found, Manifest},
     output, parallel,
@@ -239,11 +241,7 @@ impl Seal {
             out.push((found, secret));
         }
         if out.is_empty() {
-            return Err(Failure::new(
-                format!("{} has no Secret in it", source.shown),
-                "there is no object of kind Secret, apiVersion v1",
-                "name the file that the Secret is in; what is sealed already is changed with `strongroom set` and `edit`",
-            ));
+            return Err(none(source, file));
         }
         Ok(out)
     }
@@ -338,12 +336,11 @@ impl Seal {
                 continue;
             }
             let base64 = zeroize::Zeroizing::new(data_encoding::BASE64.encode(value));
-            if [value, base64.as_bytes()]
-                .iter()
-                .any(|text| memchr::memmem::find(sealed, text).is_some())
-            {
+            let texts = [value, base64.as_bytes()];
+            if texts.iter().any(|text| memchr::memmem::find(sealed, text).is_some()) {
+                let place = texts.iter().find_map(|text| elsewhere(file, found, text));
                 return Err(source.failure(
-                    file.node(found.node).place(),
+                    place.unwrap_or_else(|| file.node(found.node).place()),
                     &format!("the value of {key} would still stand in the output"),
                     "it is in a comment, an annotation or another object of the file",
                     "take it out there and seal again; or --accept-leftovers, where it is no secret",
@@ -354,15 +351,62 @@ impl Seal {
     }
 }
 
+/// What to say of a file without a Secret: what it has instead, and what is done with that.
+fn none(source: &Manifest, file: &splice::File<'_>) -> Failure {
+    let shown = &source.shown;
+    let what = format!("{shown} has no Secret in clear text in it");
+    let there = manifest::sealed_objects(file);
+    let names: Vec<_> = there
+        .iter()
+        .filter_map(|found| source.sealed(file, *found).ok())
+        .map(|object| full_name(&object))
+        .collect();
+    if !names.is_empty() {
+        return Failure::new(
+            what,
+            format!("{} is sealed already", names.join(", ")),
+            format!(
+                "change one value: strongroom set {shown} KEY; several: strongroom edit {shown}"
+            ),
+        );
+    }
+    let kinds: BTreeSet<_> = manifest::objects(file)
+        .iter()
+        .filter_map(|found| file.field_text(found.node, "kind"))
+        .map(|kind| kind.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>())
+        .collect();
+    let why = if kinds.is_empty() {
+        "there is no object of kind Secret, apiVersion v1".to_owned()
+    } else {
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        format!("there is no object of kind Secret, apiVersion v1, but {}", kinds.join(", "))
+    };
+    let next = "name the file that the Secret is in; a credential anywhere else goes into a Secret first, \
+                and what refers to it refers to that (secretKeyRef)";
+    Failure::new(what, why, next)
+}
+
 /// Shorter values stand in every file by chance.
 const SHORTEST: usize = 8;
+
+/// The first place of a text that is not in the values of the Secret.
+fn elsewhere(file: &splice::File<'_>, found: Found, text: &[u8]) -> Option<splice::Place> {
+    let values: Vec<_> = ["data", "stringData"]
+        .iter()
+        .filter_map(|field| file.field(found.node, field))
+        .map(|node| file.node(node).span())
+        .collect();
+    memchr::memmem::find_iter(file.text().as_bytes(), text)
+        .find(|at| !values.iter().any(|span| span.contains(at)))
+        .map(|at| file.place(at))
+}
 
 fn unsafe_change(source: &Manifest, error: &splice::SpliceError) -> Failure {
     source.failure(
         error.place,
         "cannot be changed safely",
-        error.to_string(),
-        "write the Secret as a document of its own",
+        error.refusal.to_string(),
+        "change it so, or write the Secret as a document of its own",
     )
 }
 

@@ -12,6 +12,7 @@ use super::{
     plain, rule, sealed, settings, silence,
     subject::Subject,
 };
+use crate::manifest::Unreadable;
 
 /// What is wrong with a file.
 pub(crate) fn judge(subject: &Subject<'_>) -> Vec<Finding> {
@@ -103,12 +104,9 @@ fn unread(subject: &Subject<'_>, text: &str, error: splice::ParseError) -> Vec<F
         .collect();
     // What lines did not tell, and may be a Secret or a sealed one all the same, is not passed over in silence.
     if found.is_empty() && !is_template && subject.is_current && mentions_secret(text) {
-        let place = if error.place.line == 0 { TOP } else { error.place };
-        return vec![Finding::new(
-            &rule::UNREAD,
-            place,
-            format!("not looked into: {}", error.problem),
-        )];
+        let Unreadable { place, why, .. } = Unreadable::explain(subject.bytes, error);
+        let place = if place.line == 0 { TOP } else { place };
+        return vec![Finding::new(&rule::UNREAD, place, format!("not looked into: {why}"))];
     }
     found
 }

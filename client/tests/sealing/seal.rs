@@ -108,7 +108,12 @@ fn what_is_refused_is_told_with_its_place_and_without_its_value() {
         (format!("{head}stringData:\n  a b: verysecretvalue\n"), "5:8", "is no data key"),
         (format!("{head}stringData:\n  k: verysecretvalue\n  k: two\n"), "6:3", "stands twice"),
         (format!("{head}stringData: &x\n  k: verysecretvalue\nother: *x\n"), "6:8", "this is an alias"),
-        (format!("{head}stringdata:\n  k: verysecretvalue\n"), "5:3", "is no field of a Secret"),
+        (format!("{head}stringdata:\n  k: verysecretvalue\n"), "4:1", "is no field of a Secret"),
+        (format!("{head}stringData:\n  k: ENC[verysecretvalue]\nsops:\n  mac: x\n"), "6:1", "sops decrypt FILE"),
+        (format!("{head}stringData:\n\tk: verysecretvalue\n"), "5:2", "a tab indents"),
+        (format!("{head}data:\n  k: {{{{ .Values.x }}}}-verysecretvalue\n"), "5:", "a template is no YAML"),
+        (format!("<<<<<<< a\n{head}=======\nx: verysecretvalue\n>>>>>>> b\n"), "1:1", "two sides of a conflict"),
+        (format!("{head}stringData:\n  k: verysecretvalue\n---\nkind: ConfigMap\ndata:\n  x: verysecretvalue\n"), "9:6", "--accept-leftovers"),
         (format!("{head}type: kubernetes.io/service-account-token\n"), "4:7", "TokenRequest"),
         ("apiVersion: v1\nkind: Secret\nmetadata: {namespace: prod}\n".to_owned(), "3:11", "name the Secret"),
         ("apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {k: verysecretvalue}\n".to_owned(), "1:1", "--namespace"),
@@ -121,7 +126,7 @@ fn what_is_refused_is_told_with_its_place_and_without_its_value() {
     ] {
         repo.write("bad.yaml", &text);
         let said = repo.refused(1, &["seal", "-i", "bad.yaml"]);
-        assert!(said.contains(&format!("bad.yaml:{place}: ")) && said.contains(why), "{text}\n{said}");
+        assert!(said.contains(&format!("bad.yaml:{place}")) && said.contains(why), "{text}\n{said}");
         assert!(!said.contains("verysecretvalue") && !said.contains("54321"), "{said}");
         assert_eq!(repo.read("bad.yaml"), text);
     }
