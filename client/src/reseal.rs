@@ -45,6 +45,9 @@ pub(crate) struct Reseal {
     /// Say which sealed Secrets are not for whom they are to be, and change nothing
     #[arg(long, conflicts_with_all = ["fresh", "key"])]
     check: bool,
+    /// Open and wrap everything, say what would be changed, and write nothing
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
     /// Seal every value anew, not only its key
     #[arg(long)]
     fresh: bool,
@@ -102,6 +105,9 @@ impl Reseal {
                 "{wrong} are not for whom they are to be; next: strongroom reseal --all --key FILE"
             ));
         }
+        if self.dry_run {
+            output::note("dry run: nothing was written");
+        }
         output::all_failures(failures)?;
         Ok(if self.check && wrong > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
@@ -148,7 +154,7 @@ impl Reseal {
             })?;
             changes.push(Change { found, old, new, order: Vec::new() });
         }
-        if !changes.is_empty() {
+        if !changes.is_empty() && !self.dry_run {
             manifest.replace(&manifest::changed(&manifest, &file, &changes)?)?;
         }
         Ok(rows)

@@ -22,6 +22,7 @@ use crate::{
     quiet::{Entry, Quiet},
     repository::{ByFolder, Clusters},
     secret::{Secret, Unfit, is_secret},
+    source::has_line_end,
     time,
 };
 
@@ -195,6 +196,15 @@ impl Seal {
                         next(&error),
                     )
                 })?;
+            for (key, value) in &secret.values {
+                let before = old.and_then(|(_, object)| object.values().get(key));
+                if has_line_end(value) && before != object.values().get(key) {
+                    output::note(&format!(
+                        "{}: Secret {}: {key} is one line and ends with a line break; where that is not meant, set it anew",
+                        source.shown, secret.name
+                    ));
+                }
+            }
             if self.dry_run {
                 let changed = entries.len();
                 output::note(&format!(

@@ -96,6 +96,44 @@ fn labels_annotations_type_and_immutable_are_kept() {
     assert_eq!(secret["data"]["username"], "YW5uYQ==");
 }
 
+/// What `echo` and `base64` make of a password is one that no server takes.
+#[test]
+fn a_line_break_behind_one_line_is_told() {
+    let repo = Repo::new();
+    let data =
+        "data:\n  echoed: aHVudGVyMi1odW50ZXIyCg==\n  file: YQpiCg==\n  word: aHVudGVyMg==\n";
+    repo.write(
+        "db.yaml",
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: db, namespace: prod}}\n{data}"),
+    );
+    let output = repo.run(&["seal", "db.yaml", "-o", "sealed.yaml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("db.yaml: Secret db: echoed is one line and ends"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    // Once: what is sealed and did not change is not told again.
+    let output = repo.run(&["seal", "db.yaml", "-o", "sealed.yaml"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// They may have values in them, also the one behind the last line.
+#[test]
+fn comments_inside_of_a_secret_go_and_those_around_it_stay() {
+    let repo = Repo::new();
+    let plain = "# before\napiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n# inside\nstringData:\n  k: a-long-value # last\n# after\n";
+    repo.write("db.yaml", plain);
+    repo.ok(&["seal", "-i", "db.yaml"]);
+    let sealed = repo.read("db.yaml");
+    assert!(sealed.starts_with("# before\n") && sealed.ends_with("\n# after\n"), "{sealed}");
+    assert_eq!(sealed.matches('#').count(), 2, "{sealed}");
+    let item = plain.replace("# before\n", "").replace("# after\n", "").replace('\n', "\n  ");
+    repo.write("list.yaml", format!("apiVersion: v1\nkind: List\nitems:\n- {}\n", item.trim_end()));
+    repo.ok(&["seal", "-i", "list.yaml"]);
+    assert!(!repo.read("list.yaml").contains('#'), "{}", repo.read("list.yaml"));
+    // Again is not what it was asked for: it says why, and what is.
+    let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
+    assert!(said.contains("prod/db is sealed already"), "{said}");
+}
+
 /// Each refused Secret: what is wrong with it, where, and that no value is told.
 #[test]
 fn what_is_refused_is_told_with_its_place_and_without_its_value() {
