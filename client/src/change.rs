@@ -38,7 +38,7 @@ Examples:
 
 pub(crate) const RENAME_EXAMPLES: &str = "\
 Examples:
-  strongroom rename prod/db.yaml password POSTGRES_PASSWORD --key ~/prod-keys/sealing.keys
+  strongroom rename db.yaml password POSTGRES_PASSWORD --key ~/prod-keys/sealing.keys
 Without a key that opens it: strongroom set FILE NEW, then strongroom unset FILE OLD.";
 
 pub(crate) const COMPACT_EXAMPLES: &str = "\

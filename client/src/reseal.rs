@@ -31,8 +31,10 @@ Examples:
       strongroom reseal --all --check
   After a key leaked: new DEKs too. The old file stays in git's history: change the passwords as well
       strongroom reseal --all --fresh --key ~/prod-keys/sealing.keys
-  For another cluster as well
-      strongroom reseal prod/db.yaml --cluster prod --cluster prod-eu --key ~/prod-keys/sealing.keys";
+  Would it go well? Opens everything, writes nothing
+      strongroom reseal --all --key ~/prod-keys/sealing.keys --dry-run
+  For the other clusters as well
+      strongroom reseal db.yaml --all-clusters --key ~/prod-keys/sealing.keys";
 
 #[derive(Args)]
 pub(crate) struct Reseal {

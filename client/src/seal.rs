@@ -31,8 +31,9 @@ Examples:
   Seal a file in place, before it is ever committed
       strongroom seal -i prod/db.yaml
   Make the Secret and seal it in one go; nothing in clear text touches the disk
-      kubectl create secret generic db -n prod --from-file=password=/dev/stdin --dry-run=client -o yaml |
+      kubectl create secret generic db -n prod --dry-run=client -o yaml |
           strongroom seal - -o prod/db.yaml
+      strongroom set prod/db.yaml password
   The same again changes only what changed
       strongroom seal secrets.yaml -o sealed.yaml
   A value that may be moved between names of one namespace
