@@ -70,7 +70,7 @@ pub(crate) fn read_seeds(path: &Path) -> Result<Vec<KeyMaterial>, Failure> {
     Ok(seeds)
 }
 
-/// Says so where private keys lie in a repository: the next `git add` takes them along.
+/// Says so where private keys, or what they opened, lie in a repository: the next `git add` takes them along.
 pub(crate) fn beware(path: &Path) {
     let real = path.canonicalize().unwrap_or_default();
     if real.ancestors().any(|folder| folder.join(".git").exists()) {
