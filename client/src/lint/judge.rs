@@ -16,7 +16,7 @@ use crate::manifest::Unreadable;
 
 /// What is wrong with a file.
 pub(crate) fn judge(subject: &Subject<'_>) -> Vec<Finding> {
-    judge_as(subject, !subject.is_key_file() && may_have_objects(subject))
+    judge_as(subject, may_have_objects(subject))
 }
 
 fn judge_as(subject: &Subject<'_>, has_objects: bool) -> Vec<Finding> {
@@ -43,9 +43,8 @@ fn judge_as(subject: &Subject<'_>, has_objects: bool) -> Vec<Finding> {
             .into_iter()
             .map(|at| Finding::new(&rule::PRIVATE_KEY, place(&text, at), "")),
     );
-    let known = if subject.is_key_file() { Vec::new() } else { credential::known(&text) };
     out.extend(
-        known
+        credential::known(&text)
             .into_iter()
             .map(|(at, what)| Finding::new(&rule::CREDENTIAL, place(&text, at), what))
             // It is found with its Secret already.

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::{finding::Finding, rule};
 use crate::repository::Repository;
 
 /// A file to be judged.
@@ -50,9 +51,10 @@ impl Subject<'_> {
         is_env(&self.name())
     }
 
-    /// Whether it may have private keys of ours, and nothing else that is looked for.
-    pub(crate) fn is_key_file(&self) -> bool {
-        is_key_file(&self.name())
+    /// Whether a finding counts where the file itself was not named: files of keys are looked at for ours only. A key for tests is
+    /// in every other repository.
+    pub(crate) fn is_wanted(&self, finding: &Finding) -> bool {
+        finding.rule == &rule::PRIVATE_KEY || !is_key_file(&self.name())
     }
 
     fn name(&self) -> String {

@@ -68,6 +68,30 @@ fn our_own_private_keys_are_found() {
 }
 
 #[test]
+fn stdin_is_looked_at_where_it_is_named() {
+    use std::{io::Write as _, process::Stdio};
+    let repo = Repo::new();
+    let mut child =
+        repo.command("strongroom").args(["lint", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(secret("db").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && said.starts_with("-:7:3: error SR101 "), "{said}");
+}
+
+/// A key for tests is in every other repository; one that is named is judged.
+#[test]
+fn other_keys_are_found_where_they_are_named() {
+    let repo = Repo::new();
+    let body = "MIIEpAIBAAKCAQEA7bq0kXc1yq3Yw8mZ0b2VtQ4yqf9w";
+    repo.write("tls.key", format!("-----BEGIN {} KEY-----\n{body}\n", "PRIVATE"));
+    assert_eq!(repo.lint(&[]), []);
+    assert_eq!(repo.lint(&["tls.key"]), [("SR105".to_owned(), "tls.key:1".to_owned())]);
+    repo.git(&["add", "."]);
+    assert_eq!(repo.lint(&["--staged"]), []);
+}
+
+#[test]
 fn no_message_repeats_a_value() {
     let repo = Repo::new();
     repo.write("a.yaml", secret("db"));
