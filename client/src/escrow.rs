@@ -44,6 +44,7 @@ pub(crate) enum Escrow {
 impl Escrow {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let Self::New { to_file, replace } = self;
+        let to_file = to_file.filter(|file| file != Path::new("-"));
         let mut repository = Repository::find(Path::new("."))?;
         if repository.root.as_os_str().is_empty() {
             repository.root = root_of_work_tree()?;

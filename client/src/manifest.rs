@@ -79,6 +79,19 @@ impl Manifest {
         Self { shown, path: Some(real), mode, text }.not_too_long()
     }
 
+    /// Refuses stdin among the files that a command writes back.
+    pub(crate) fn no_stdin(paths: &[PathBuf]) -> Result<(), Failure> {
+        if !paths.iter().any(|path| path == Path::new("-")) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "stdin cannot be changed",
+            "each file is written back to where it was read",
+            "name files and folders",
+        )
+        .usage())
+    }
+
     /// A text that was read elsewhere, and is not to be replaced.
     pub(crate) fn of(shown: String, text: Vec<u8>) -> Result<Self, Failure> {
         Self { shown, path: None, mode: 0, text }.not_too_long()

@@ -98,6 +98,9 @@ impl Migrate {
     }
 
     fn migrate(&self) -> Result<ExitCode, Failure> {
+        if !self.dry_run {
+            Manifest::no_stdin(&self.paths)?;
+        }
         let keys = BitnamiKeys::read(&self.bitnami_keys)?;
         let ring = match self.files.as_slice() {
             [] => None,

@@ -73,6 +73,9 @@ struct Row {
 
 impl Reseal {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        if !self.check && !self.dry_run {
+            Manifest::no_stdin(&self.paths)?;
+        }
         let ring = if self.check { KeyRing::default() } else { keyfile::read_ring(&self.files)? };
         let paths = if self.all { vec![PathBuf::from(".")] } else { self.paths.clone() };
         let files = walk::manifests(&paths)?;

@@ -47,7 +47,7 @@ pub(crate) struct Seal {
     /// Manifests, YAML or JSON, with any number of objects; - is stdin
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
-    /// Write into this file instead of stdout; values that are sealed in it already and did not change stay as they are
+    /// Write into this file instead of stdout (-); values that are sealed in it already and did not change stay as they are
     #[arg(short, long = "out", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
     /// Replace each file by what is sealed
@@ -89,7 +89,9 @@ enum Format {
 }
 
 impl Seal {
-    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(mut self) -> Result<ExitCode, Failure> {
+        // That is stdout, as it is without.
+        self.out = self.out.filter(|out| out != Path::new("-"));
         if self.files.len() > 1 && !self.in_place {
             return Err(Failure::new(
                 "several files need --in-place",

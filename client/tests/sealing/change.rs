@@ -81,6 +81,18 @@ fn stdin_is_the_file_or_the_value() {
     let output = repo.run_with(&["set", "-", "user"], repo.read("db.yaml").as_bytes());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && said.contains("both to come from stdin"), "{said}");
+    // What is written back must have come from a file.
+    let keys = repo.keys("prod");
+    for arguments in [
+        &["reseal", "-", "--fresh", "--key", &keys][..],
+        &["migrate", "-", "--bitnami-keys", &keys],
+    ] {
+        let output = repo.run_with(arguments, repo.read("db.yaml").as_bytes());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains("stdin cannot be"), "{said}");
+    }
+    let shown = repo.ok(&["diff", "db.yaml"]);
+    assert_eq!(repo.ok_with(&["diff", "-"], repo.read("db.yaml").as_bytes()), shown);
     let output =
         repo.run_with(&["set", "-", "user", "--generate"], repo.read("db.yaml").as_bytes());
     assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");

@@ -115,6 +115,15 @@ fn a_line_break_behind_one_line_is_told() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
+#[test]
+fn stdout_may_be_named() {
+    let repo = Repo::new();
+    let plain = secret("db", &[("k", "a-long-value")]);
+    let output = repo.run_with(&["seal", "-", "-o", "-"], plain.as_bytes());
+    assert!(output.status.success() && output.stdout.starts_with(b"apiVersion: "), "{output:?}");
+    assert!(!repo.path("-").exists());
+}
+
 /// They may have values in them, also the one behind the last line.
 #[test]
 fn comments_inside_of_a_secret_go_and_those_around_it_stay() {
