@@ -75,13 +75,7 @@ impl BitnamiKeys {
 
 fn read_file(path: &Path, keys: &mut Vec<PrivateKey>) -> Result<(), Failure> {
     let shown = path.display().to_string();
-    let text = keyfile::read(path, MOST).map_err(|error| {
-        Failure::new(
-            format!("{shown} cannot be read"),
-            error.to_string(),
-            "name the file of the backup, or - for stdin",
-        )
-    })?;
+    let text = keyfile::read(path, MOST, "name the file of the backup, or - for stdin")?;
     let sections = sections(&text);
     if text.trim_start().starts_with("-----BEGIN ") {
         for (line, section) in sections {

@@ -1,6 +1,9 @@
 //! `strongroom set`, `unset`, `rename`, `compact`: one sealed Secret, changed where it changes.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, ValueHint};
 use envelope::SystemRandom;
@@ -14,7 +17,7 @@ use crate::{
     output,
     quiet::Quiet,
     repository::{Clusters, Repository},
-    source::Source,
+    source::{Source, has_line_end},
 };
 
 pub(crate) const SET_EXAMPLES: &str = "\
@@ -35,7 +38,7 @@ Examples:
 
 pub(crate) const RENAME_EXAMPLES: &str = "\
 Examples:
-  strongroom rename prod/db.yaml password POSTGRES_PASSWORD --key ~/prod-keys/sealing.keys
+  strongroom rename db.yaml password POSTGRES_PASSWORD --key ~/prod-keys/sealing.keys
 Without a key that opens it: strongroom set FILE NEW, then strongroom unset FILE OLD.";
 
 pub(crate) const COMPACT_EXAMPLES: &str = "\
@@ -54,6 +57,14 @@ pub(crate) struct Which {
     pub(crate) object: Option<String>,
 }
 
+/// Whether to write.
+#[derive(Args, Debug)]
+struct Dry {
+    /// Say what would be done, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
 #[derive(Args)]
 pub(crate) struct Set {
     #[command(flatten)]
@@ -61,10 +72,15 @@ pub(crate) struct Set {
     /// The data key; its value is no argument
     #[arg(value_name = "KEY", add = completion::data_keys())]
     key: String,
+    /// What people type there all the same: refused, and not repeated.
+    #[arg(hide = true, value_name = "VALUE")]
+    values: Vec<String>,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
     clusters: Clusters,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 #[derive(Args)]
@@ -74,6 +90,8 @@ pub(crate) struct Unset {
     /// The data keys to take out
     #[arg(required = true, value_name = "KEY", value_parser = data_key, add = completion::data_keys())]
     keys: Vec<DataKey>,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 #[derive(Args)]
@@ -88,6 +106,8 @@ pub(crate) struct Rename {
     new: DataKey,
     #[command(flatten)]
     keys: keyfile::Keys,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 #[derive(Args)]
@@ -96,11 +116,21 @@ pub(crate) struct Compact {
     which: Which,
     #[command(flatten)]
     keys: keyfile::Keys,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Set {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         // Not by the parser of the command line, which repeats what it refuses: it may be a value.
+        if !self.values.is_empty() {
+            return Err(Failure::new(
+                "a value stands on the command line",
+                "every user of this machine can read it there, and the history of your shell keeps it",
+                "leave it out: it is asked for, or comes from stdin, --from-file or --generate; if it is in use, change it",
+            )
+            .usage());
+        }
         let key = DataKey::parse(&self.key).ok_or_else(|| {
             Failure::new(
                 "this is no data key",
@@ -109,11 +139,21 @@ impl Set {
             )
             .usage()
         })?;
+        if self.which.file == Path::new("-") && self.source.is_stdin() {
+            return Err(Failure::new(
+                "the file and the value are both to come from stdin",
+                "it can be read once",
+                "name the file, or take the value from --from-file FILE or --generate",
+            )
+            .usage());
+        }
         let value = self.source.read(key.as_str(), &SystemRandom)?;
         let quiet = Quiet::open(&SystemRandom);
         let mut learnt = None;
-        let changed = self.which.change(|object, repository| {
+        let mut others = Vec::new();
+        let changed = self.which.change(&self.dry, |object, repository| {
             let recipients = repository.recipients_like(object, &self.clusters)?;
+            others = object.values().keys().map(DataKey::to_string).collect();
             object
                 .set(&[(key.clone(), &value)], &recipients, &SystemRandom)
                 .map_err(|error| refused(&error))?;
@@ -122,7 +162,24 @@ impl Set {
             }
             Ok(())
         })?;
-        quiet.keep(learnt.as_slice());
+        if !self.dry.dry_run {
+            quiet.keep(learnt.as_slice());
+        }
+        let key = key.as_str();
+        if has_line_end(&value) {
+            output::note(&format!(
+                "{key} is one line and ends with a line break: --from-file keeps every byte, a pipe without it drops that one"
+            ));
+        }
+        // A slip of the pen makes a new value: whoever sees the others sees it.
+        self.dry.say(
+            &changed,
+            &match others.iter().any(|other| other == key) {
+                true => format!("sealed {key}"),
+                false if others.is_empty() => format!("added {key}"),
+                false => format!("added {key} to {}", others.join(", ")),
+            },
+        );
         let slots = changed.slots().len();
         if slots > MANY {
             output::note(&format!(
@@ -137,7 +194,7 @@ impl Set {
 
 impl Unset {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        self.which.change(|object, _| {
+        let changed = self.which.change(&self.dry, |object, _| {
             for key in &self.keys {
                 if !object.unset(key.as_str()) {
                     return Err(no_key(object, key));
@@ -145,6 +202,8 @@ impl Unset {
             }
             Ok(())
         })?;
+        let keys: Vec<_> = self.keys.iter().map(DataKey::as_str).collect();
+        self.dry.say(&changed, &format!("took out {}", keys.join(", ")));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -152,7 +211,7 @@ impl Unset {
 impl Rename {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let ring = self.keys.read()?;
-        self.which.change(|object, repository| {
+        let changed = self.which.change(&self.dry, |object, repository| {
             let mut opened = object.open(&ring).map_err(|error| refused(&error.into()))?;
             let value: Plaintext =
                 opened.remove(self.old.as_str()).ok_or_else(|| no_key(object, &self.old))?;
@@ -160,7 +219,11 @@ impl Rename {
                 return Err(Failure::new(
                     format!("{} has a value {} already", object.name(), self.new),
                     "it would be lost",
-                    format!("take it out first: strongroom unset FILE {}", self.new),
+                    format!(
+                        "take it out first: strongroom unset {} {}",
+                        self.which.file.display(),
+                        self.new
+                    ),
                 ));
             }
             let recipients = repository.recipients_like(object, &Clusters::default())?;
@@ -169,6 +232,7 @@ impl Rename {
                 .set(&[(self.new.clone(), &value)], &recipients, &SystemRandom)
                 .map_err(|error| refused(&error))
         })?;
+        self.dry.say(&changed, &format!("{} is {} now", self.old, self.new));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -176,11 +240,23 @@ impl Rename {
 impl Compact {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let ring = self.keys.read()?;
-        self.which.change(|object, repository| {
+        let mut before = 0;
+        let changed = self.which.change(&self.dry, |object, repository| {
             let recipients = repository.recipients_like(object, &Clusters::default())?;
+            before = object.slots().len();
             object.reseal(&ring, &recipients, &SystemRandom).map_err(|error| refused(&error))
         })?;
+        let after = changed.slots().len();
+        self.dry.say(&changed, &format!("slots before: {before}, now: {after}"));
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Dry {
+    /// Says what was done to an object.
+    fn say(&self, object: &SealedSecret, done: &str) {
+        let but = if self.dry_run { " (dry run: nothing was written)" } else { "" };
+        output::note(&format!("{}: {done}{but}", object.full_name()));
     }
 }
 
@@ -191,6 +267,7 @@ impl Which {
     /// Changes the object and writes the file, all or nothing; returns the object as it is now.
     fn change(
         &self,
+        dry: &Dry,
         change: impl FnOnce(&mut SealedSecret, &Repository) -> Result<(), Failure>,
     ) -> Result<SealedSecret, Failure> {
         let manifest = Manifest::read(&self.file)?;
@@ -202,10 +279,10 @@ impl Which {
         refuse_unrendered(&old, &new)?;
         let change = Change { found, old, new, order: Vec::new() };
         let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
-        if manifest.shown == "-" {
-            output::result(&text)?;
-        } else {
-            manifest.replace(&text)?;
+        match manifest.shown.as_str() {
+            _ if dry.dry_run => {}
+            "-" => output::result(&text)?,
+            _ => manifest.replace(&text)?,
         }
         tell_left_out(&repository, &change);
         Ok(change.new)
@@ -229,9 +306,9 @@ impl Which {
         let mut fitting = all.into_iter().filter(|(_, object)| wanted(object));
         match (fitting.next(), fitting.next()) {
             (Some(one), None) => Ok(one),
-            (None, _) if names.is_empty() => Err(Failure::new(
-                format!("{} has no sealed Secret in it", manifest.shown),
-                "there is no object of kind SealedSecret",
+            (None, _) if names.is_empty() => Err(manifest::none_sealed(
+                manifest,
+                file,
                 format!("seal a Secret first: strongroom seal -i {}", manifest.shown),
             )),
             (None, _) => Err(Failure::new(

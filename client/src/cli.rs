@@ -27,7 +27,7 @@ use crate::{
 ///
 /// The daemon beside kube-apiserver is `strongroomd`; this is what people, CI and hooks use.
 #[derive(Parser)]
-#[command(name = NAME, version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = NAME, version, arg_required_else_help = true, after_help = after_help())]
 pub struct Cli {
     #[command(subcommand)]
     command: Do,
@@ -35,8 +35,21 @@ pub struct Cli {
 
 pub(crate) const NAME: &str = "strongroom";
 
+fn after_help() -> String {
+    format!(
+        "{EXAMPLES}\n\nExit codes:\n{EXIT_CODES}\n\n`strongroom help COMMAND` tells all about a command."
+    )
+}
+
 const EXAMPLES: &str = "\
 Examples:
+  Seal a Secret before it is committed, change one of its values, open it with a key
+      strongroom seal -i prod/db.yaml
+      strongroom set prod/db.yaml password --generate
+      strongroom unseal prod/db.yaml --key ~/prod-keys/sealing.keys
+  Keep Secrets in clear text out of a repository: at each commit, and in CI
+      strongroom hook install
+      strongroom lint --range origin/main..HEAD
   Rotate the key of this cluster now, and look on until it is done
       strongroom rotate start --reason \"quarterly\"
       strongroom rotate status --watch
@@ -52,21 +65,19 @@ Examples:
       strongroom probe --socket S --output json | jq -r '.checks[]|select(.result==\"fail\").id'
   Completions for this shell, and the manual pages
       source <(strongroom completions bash)
-      strongroom man --dir /usr/local/share/man/man1
+      strongroom man --dir /usr/local/share/man/man1";
 
-Exit codes:
-  0  all is well (warnings included)
+const EXIT_CODES: &str = "\
+\x20 0  all is well (warnings included)
   1  something is not: the output says what, why, and what to do next
   2  the command line is wrong, or a yes is missing
-  3  nobody answered: the daemon cannot be reached, or what it needs is away; try again
-
-`strongroom help COMMAND` tells all about a command.";
+  3  nobody answered: the daemon cannot be reached, or what it needs is away; try again";
 
 #[derive(Subcommand)]
 enum Do {
     /// Seal Secrets, so that they may be committed: only their cluster, and your escrow, open them
     ///
-    /// Secrets (also in Lists) become SealedSecrets; whatever else is in the file stays byte for byte. Needs the public keys in .strongroom, and nothing else.
+    /// Secrets (also in Lists) become SealedSecrets; whatever else is in the file stays byte for byte. Comments inside of a Secret go, because they may have values in them. Needs the public keys in .strongroom, and nothing else.
     #[command(after_help = seal::EXAMPLES)]
     Seal(seal::Seal),
     /// Open sealed Secrets, with a private key, offline
@@ -326,7 +337,26 @@ fn manual(command: Command) -> Result<(String, Vec<u8>), Failure> {
             "this is a bug: report it",
         )
     })?;
-    Ok((page.get_filename(), text))
+    let name = page.get_filename();
+    Ok((name, laid_out(&String::from_utf8_lossy(&text)).into_bytes()))
+}
+
+/// What stands below the options keeps its lines, so that an example can be copied; and every page has the exit codes.
+fn laid_out(page: &str) -> String {
+    const EXTRA: &str = ".SH EXTRA\n";
+    let (before, rest) = page.split_once(EXTRA).unwrap_or((page, ""));
+    let (extra, after) = match rest.find(".SH VERSION\n") {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let mut out = before.to_owned();
+    if !extra.is_empty() {
+        out += &format!(".SH NOTES AND EXAMPLES\n.nf\n{extra}.fi\n");
+    }
+    if !page.contains("Exit codes:") {
+        out += &format!(".SH EXIT STATUS\n.nf\n{EXIT_CODES}\n.fi\n");
+    }
+    out + after
 }
 
 fn probe_help() -> String {

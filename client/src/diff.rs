@@ -5,7 +5,12 @@
 //! - Nothing that changes is hidden: each text that is shortened is shown by a fingerprint of it.
 //! - It never fails for what a file holds: what is not understood is printed as it is.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, ValueHint};
 use sealing::{SealedSecret, SlotId};
@@ -31,7 +36,7 @@ changed is a line that changed. `git diff --no-textconv` shows the file itself; 
 
 #[derive(Args)]
 pub(crate) struct Diff {
-    /// The file to print
+    /// The file to print; - is stdin
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "install", conflicts_with = "install")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -51,7 +56,13 @@ impl Diff {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         match self.file {
             Some(path) => {
-                let text = fs::read(&path).map_err(|error| {
+                let read = if path == Path::new("-") {
+                    let mut text = Vec::new();
+                    io::stdin().read_to_end(&mut text).map(|_| text)
+                } else {
+                    fs::read(&path)
+                };
+                let text = read.map_err(|error| {
                     Failure::new(
                         format!("{} cannot be read", path.display()),
                         error.to_string(),

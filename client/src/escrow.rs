@@ -13,7 +13,8 @@ use sealing::{API_VERSION, EscrowKey, SealingKey, escrow_text};
 use zeroize::Zeroizing;
 
 use crate::{
-    failure::Failure, output, repository::Repository, sealing_keys::root_of_work_tree, time,
+    failure::Failure, keyfile, output, repository::Repository, sealing_keys::root_of_work_tree,
+    time,
 };
 
 pub(crate) const EXAMPLES: &str = "\
@@ -46,6 +47,7 @@ pub(crate) enum Escrow {
 impl Escrow {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let Self::New { to_file, replace } = self;
+        let to_file = to_file.filter(|file| file != Path::new("-"));
         let mut repository = Repository::find(Path::new("."))?;
         if repository.root.as_os_str().is_empty() {
             repository.root = root_of_work_tree()?;
@@ -55,7 +57,7 @@ impl Escrow {
             return Err(Failure::new(
                 format!("{} has escrow key {} already", path.display(), there.recipient.kid()),
                 "a second one would take its place, and new Secrets would no longer be sealed for the first",
-                "keep it; or make another with --replace, then `strongroom reseal --all`",
+                "keep it; or make another with --replace, then `strongroom reseal --all --key FILE`",
             ));
         }
         let old = repository.escrow.as_ref().map(|_| durable::read(&path, MOST)).transpose();
@@ -73,13 +75,16 @@ impl Escrow {
         let text = printed(&key, &escrow.since);
         match &to_file {
             None => output::only_copy(&text)?,
-            Some(file) => durable::create(file, &text, 0o600, &|_| {})
-                .map_err(|error| unwritable(file, &error))?,
+            Some(file) => {
+                durable::create(file, &text, 0o600, &|_| {})
+                    .map_err(|error| unwritable(file, &error))?;
+                keyfile::beware(file);
+            }
         }
         pin(&path, old.as_deref(), encode(&escrow).as_bytes())?;
         output::note(&format!(
             "{} is a recipient of whatever is sealed from now on ({})\n\
-             next: keep the text in two safe places, commit .strongroom, and wrap what is sealed already: strongroom reseal --all",
+             next: keep the text in two safe places, commit .strongroom, and wrap what is sealed already: strongroom reseal --all --key FILE",
             escrow.recipient.kid(),
             path.display()
         ));
@@ -129,9 +134,16 @@ fn encode(escrow: &EscrowKey) -> String {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let next = match error.kind() {
-        io::ErrorKind::AlreadyExists => "keys are never overwritten: name another file",
-        _ => "check the folder's permissions, and that the disk has room",
-    };
-    Failure::new(format!("{} cannot be written", path.display()), error.to_string(), next)
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::new(
+            format!("{} is there already", path.display()),
+            "keys are never overwritten",
+            "name another file",
+        ),
+        _ => Failure::new(
+            format!("{} cannot be written", path.display()),
+            error.to_string(),
+            "check the folder's permissions, and that the disk has room",
+        ),
+    }
 }

@@ -12,7 +12,7 @@ use envelope::KeyMaterial;
 use sealing::{KeyRing, SealingKey, parse_escrow_text};
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, output};
 
 /// Some hundred keys with their comments.
 const MOST: u64 = 1 << 20;
@@ -46,13 +46,7 @@ pub(crate) fn read_ring(files: &[PathBuf]) -> Result<KeyRing, Failure> {
 /// The seeds in a file, in its order; at least one.
 pub(crate) fn read_seeds(path: &Path) -> Result<Vec<KeyMaterial>, Failure> {
     let shown = path.display();
-    let text = read(path, MOST).map_err(|error| {
-        Failure::new(
-            format!("{shown} cannot be read"),
-            error.to_string(),
-            "name the file that your key is in",
-        )
-    })?;
+    let text = read(path, MOST, "name the file that your key is in")?;
     let mut seeds = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let line = line.split_once('#').map_or(line, |(before, _)| before).trim();
@@ -76,26 +70,41 @@ pub(crate) fn read_seeds(path: &Path) -> Result<Vec<KeyMaterial>, Failure> {
     Ok(seeds)
 }
 
-/// The text of a file that only its owner may read, or of stdin where `path` is `-`; what is longer than `most` is cut.
-pub(crate) fn read(path: &Path, most: u64) -> io::Result<Zeroizing<String>> {
+/// Says so where private keys, or what they opened, lie in a repository: the next `git add` takes them along.
+pub(crate) fn beware(path: &Path) {
+    let real = path.canonicalize().unwrap_or_default();
+    if real.ancestors().any(|folder| folder.join(".git").exists()) {
+        output::note(&format!(
+            "{} lies in a git repository: move it out, before somebody commits it",
+            path.display()
+        ));
+    }
+}
+
+/// The text of a file that only its owner may read, or of stdin where `path` is `-`; what is longer than `most` is cut. Where it
+/// cannot be read, `next` says what to do.
+pub(crate) fn read(path: &Path, most: u64, next: &str) -> Result<Zeroizing<String>, Failure> {
+    let shown = path.display();
+    let failed =
+        |error: io::Error| Failure::new(format!("{shown} cannot be read"), error.to_string(), next);
     // Of the right size at once, so that nothing is left behind by one that grows.
     let mut text = Zeroizing::new(String::with_capacity(1 << 16));
     if path == Path::new("-") {
-        io::stdin().take(most).read_to_string(&mut text)?;
+        io::stdin().take(most).read_to_string(&mut text).map_err(failed)?;
         return Ok(text);
     }
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
-    if file.metadata()?.is_file() && mode & 0o077 != 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        return Err(Failure::new(
+            format!("{shown} is not read"),
+            format!("others may read it (mode {mode:03o}), and private keys are nobody else's"),
             format!(
-                "others may read it (mode {:03o}): chmod 600 {1}; where modes cannot be changed, as on a stick, copy it, or --key - < {1}",
-                mode & 0o777,
-                path.display()
+                "if that is the right file: chmod 600 {shown}\nwhere modes cannot be changed, as on a stick: copy it, or --key - < {shown}"
             ),
         ));
     }
-    file.take(most).read_to_string(&mut text)?;
+    file.take(most).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
 }

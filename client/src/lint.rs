@@ -76,7 +76,7 @@ Examples:
 
 #[derive(Args)]
 pub(crate) struct Lint {
-    /// Files, and folders with all that git does not ignore in them
+    /// Files, and folders with all that git does not ignore in them; - is stdin
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath, conflicts_with_all = ["staged", "range"])]
     paths: Vec<PathBuf>,
     /// Look at what is staged, as it is staged, against HEAD

@@ -5,6 +5,7 @@
 mod json;
 mod template;
 mod texts;
+mod unreadable;
 mod write;
 
 use std::{
@@ -21,6 +22,7 @@ use splice::{File, NodeId};
 pub(crate) use self::{
     json::{find, json},
     texts::{Texts, all_texts, text_edits},
+    unreadable::Unreadable,
     write::{Change, binding, changed, document, encode, slot},
 };
 use crate::{bitnami_secret, failure::Failure};
@@ -63,11 +65,31 @@ impl Manifest {
             io::stdin().take(MOST as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
             return Self { shown: "-".to_owned(), path: None, mode: 0, text }.not_too_long();
         }
+        if path.is_dir() {
+            return Err(Failure::new(
+                format!("{shown} is a folder"),
+                "this takes files one by one",
+                "name the files in it that are meant",
+            ));
+        }
         // What a link leads to is what is to be changed.
         let real = path.canonicalize().map_err(unreadable)?;
         let text = durable::read(&real, MOST).map_err(unreadable)?;
         let mode = fs::metadata(&real).map_err(unreadable)?.permissions().mode() & 0o777;
         Self { shown, path: Some(real), mode, text }.not_too_long()
+    }
+
+    /// Refuses stdin among the files that a command writes back.
+    pub(crate) fn no_stdin(paths: &[PathBuf]) -> Result<(), Failure> {
+        if !paths.iter().any(|path| path == Path::new("-")) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "stdin cannot be changed",
+            "each file is written back to where it was read",
+            "name files and folders",
+        )
+        .usage())
     }
 
     /// A text that was read elsewhere, and is not to be replaced.
@@ -105,12 +127,10 @@ impl Manifest {
     /// Takes it apart. Where that fails, the line is not shown: what looks like a key there may be a part of a value.
     pub(crate) fn parse(&self) -> Result<File<'_>, Failure> {
         splice::parse(&self.text).map_err(|error| {
-            let splice::Place { line, column } = error.place;
-            Failure::new(
-                format!("{}:{line}:{column}: cannot be read as YAML", self.shown),
-                error.problem.to_string(),
-                "correct it there",
-            )
+            let Unreadable { place, why, next } = Unreadable::explain(&self.text, error);
+            let splice::Place { line, column } = place;
+            let what = format!("{}:{line}:{column}: cannot be read as YAML", self.shown);
+            Failure::new(what, why, next)
         })
     }
 
@@ -219,6 +239,24 @@ pub(crate) fn sealed_objects(file: &File<'_>) -> Vec<Found> {
             && !bitnami_secret::is_bitnami(file, found.node)
     });
     all
+}
+
+/// What to say of a file without a sealed Secret, where `next` is for one that has nothing like it.
+pub(crate) fn none_sealed(
+    manifest: &Manifest,
+    file: &File<'_>,
+    next: impl Into<String>,
+) -> Failure {
+    let shown = &manifest.shown;
+    let what = format!("{shown} has no sealed Secret in it");
+    if objects(file).iter().any(|found| bitnami_secret::is_bitnami(file, found.node)) {
+        return Failure::new(
+            what,
+            "its SealedSecret is Bitnami's",
+            format!("take it over first: strongroom migrate {shown} --bitnami-keys FILE"),
+        );
+    }
+    Failure::new(what, format!("there is no object of kind {}", sealing::KIND), next)
 }
 
 /// The one object of a file that has nothing else, as data.

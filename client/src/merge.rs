@@ -36,7 +36,8 @@ Examples:
   Let git merge, rebase and cherry-pick use it, in this repository
       strongroom merge --install
   By hand, with the three versions of a file that is in conflict
-      git show :1:db.yaml > base; git show :2:db.yaml > ours; git show :3:db.yaml > theirs
+      git show :1:db.yaml > base; git show :2:db.yaml > ours
+      git show :3:db.yaml > theirs
       strongroom merge base ours theirs --path db.yaml && cp ours db.yaml
 
 Branches that changed different values of one sealed Secret merge by themselves. Where both changed

@@ -42,10 +42,11 @@ use crate::{
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   What would happen? The keys go from the cluster into the program, and not to the disk
-      kubectl get secret -n kube-system -l sealedsecrets.bitnami.com/sealed-secrets-key -o yaml |
+      L=sealedsecrets.bitnami.com/sealed-secrets-key
+      kubectl get secret -n kube-system -l $L -o yaml |
           strongroom migrate . --bitnami-keys - --dry-run
   Do it; with a key that opens what is written, each value is compared before anything is written
-      strongroom migrate . --bitnami-keys backup.yaml --key ~/prod-keys/sealing.keys
+      strongroom migrate . --bitnami-keys keys.yaml --key ~/prod-keys/sealing.keys
   Take it back; files that were changed since are kept and named
       strongroom migrate --undo .git/strongroom-migrate-1
 What was sealed for Bitnami's controller stays in git's history, and opens there for whoever gets one of its keys.";
@@ -96,6 +97,9 @@ impl Migrate {
     }
 
     fn migrate(&self) -> Result<ExitCode, Failure> {
+        if !self.dry_run {
+            Manifest::no_stdin(&self.paths)?;
+        }
         let keys = BitnamiKeys::read(&self.bitnami_keys)?;
         let ring = match self.files.as_slice() {
             [] => None,
@@ -208,7 +212,7 @@ impl Migrate {
         let changed = report.files.iter().filter(|file| file.state == State::Changed).count();
         let undone = report.files.iter().filter(|file| file.undone).count();
         output::note(&format!(
-            "{undone} files put back, {changed} kept because they were changed since"
+            "put back: {undone}; kept because they were changed since: {changed}"
         ));
         let well = changed == 0 && failures.is_empty();
         Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

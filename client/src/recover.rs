@@ -75,7 +75,10 @@ impl Recover {
                 output::result(&manifest::encode(secrets(), Form::Yaml)?)?;
                 twice(&all);
             }
-            Some(folder) => write(folder, &all)?,
+            Some(folder) => {
+                write(folder, &all)?;
+                keyfile::beware(folder);
+            }
         }
         output::note(&format!("{} Secrets opened, {shut} did not", secrets().count()));
         Ok(if shut == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -31,8 +31,10 @@ Examples:
       strongroom reseal --all --check
   After a key leaked: new DEKs too. The old file stays in git's history: change the passwords as well
       strongroom reseal --all --fresh --key ~/prod-keys/sealing.keys
-  For another cluster as well
-      strongroom reseal prod/db.yaml --cluster prod --cluster prod-eu --key ~/prod-keys/sealing.keys";
+  Would it go well? Opens everything, writes nothing
+      strongroom reseal --all --key ~/prod-keys/sealing.keys --dry-run
+  For the other clusters as well
+      strongroom reseal db.yaml --all-clusters --key ~/prod-keys/sealing.keys";
 
 #[derive(Args)]
 pub(crate) struct Reseal {
@@ -45,6 +47,9 @@ pub(crate) struct Reseal {
     /// Say which sealed Secrets are not for whom they are to be, and change nothing
     #[arg(long, conflicts_with_all = ["fresh", "key"])]
     check: bool,
+    /// Open and wrap everything, say what would be changed, and write nothing
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
     /// Seal every value anew, not only its key
     #[arg(long)]
     fresh: bool,
@@ -68,6 +73,9 @@ struct Row {
 
 impl Reseal {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        if !self.check && !self.dry_run {
+            Manifest::no_stdin(&self.paths)?;
+        }
         let ring = if self.check { KeyRing::default() } else { keyfile::read_ring(&self.files)? };
         let paths = if self.all { vec![PathBuf::from(".")] } else { self.paths.clone() };
         let files = walk::each_once(walk::manifests(&paths)?);
@@ -103,6 +111,9 @@ impl Reseal {
             output::note(&format!(
                 "{wrong} are not for whom they are to be; next: strongroom reseal --all --key FILE"
             ));
+        }
+        if self.dry_run {
+            output::note("dry run: nothing was written");
         }
         output::all_failures(failures)?;
         Ok(if self.check && wrong > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -150,7 +161,7 @@ impl Reseal {
             })?;
             changes.push(Change { found, old, new, order: Vec::new() });
         }
-        if !changes.is_empty() {
+        if !changes.is_empty() && !self.dry_run {
             manifest.replace(&manifest::changed(&manifest, &file, &changes)?)?;
         }
         Ok(rows)

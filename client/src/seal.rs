@@ -5,6 +5,7 @@ mod comments;
 mod existing;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -22,6 +23,7 @@ use crate::{
     quiet::{Entry, Quiet},
     repository::{ByFolder, Clusters},
     secret::{Secret, Unfit, is_secret},
+    source::has_line_end,
     time, walk,
 };
 
@@ -30,8 +32,9 @@ Examples:
   Seal a file in place, before it is ever committed
       strongroom seal -i prod/db.yaml
   Make the Secret and seal it in one go; nothing in clear text touches the disk
-      kubectl create secret generic db -n prod --from-file=password=/dev/stdin --dry-run=client -o yaml |
+      kubectl create secret generic db -n prod --dry-run=client -o yaml |
           strongroom seal - -o prod/db.yaml
+      strongroom set prod/db.yaml password
   The same again changes only what changed
       strongroom seal secrets.yaml -o sealed.yaml
   A value that may be moved between names of one namespace
@@ -45,7 +48,7 @@ pub(crate) struct Seal {
     /// Manifests, YAML or JSON, with any number of objects; - is stdin
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
-    /// Write into this file instead of stdout; values that are sealed in it already and did not change stay as they are
+    /// Write into this file instead of stdout (-); values that are sealed in it already and did not change stay as they are
     #[arg(short, long = "out", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
     /// Replace each file by what is sealed
@@ -96,7 +99,9 @@ enum Format {
 }
 
 impl Seal {
-    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(mut self) -> Result<ExitCode, Failure> {
+        // That is stdout, as it is without.
+        self.out = self.out.filter(|out| out != Path::new("-"));
         if self.files.len() > 1 && !self.in_place {
             return Err(Failure::new(
                 "several files need --in-place",
@@ -228,6 +233,15 @@ impl Seal {
                 let keys = old.values().keys().filter(is_gone);
                 gone.extend(keys.map(|key| format!("{key} of {}", old.full_name())));
             }
+            for (key, value) in &secret.values {
+                let before = old.and_then(|(_, object)| object.values().get(key));
+                if has_line_end(value) && before != object.values().get(key) {
+                    output::note(&format!(
+                        "{}: Secret {}: {key} is one line and ends with a line break; where that is not meant, set it anew",
+                        source.shown, secret.name
+                    ));
+                }
+            }
             if self.dry_run {
                 let changed = entries.len();
                 output::note(&format!(
@@ -277,11 +291,7 @@ impl Seal {
             out.push((found, secret));
         }
         if out.is_empty() {
-            return Err(Failure::new(
-                format!("{} has no Secret in it", source.shown),
-                "there is no object of kind Secret, apiVersion v1",
-                "name the file that the Secret is in; what is sealed already is changed with `strongroom set` and `edit`",
-            ));
+            return Err(none(source, file));
         }
         Ok(out)
     }
@@ -384,12 +394,11 @@ impl Seal {
                 continue;
             }
             let base64 = zeroize::Zeroizing::new(data_encoding::BASE64.encode(value));
-            if [value, base64.as_bytes()]
-                .iter()
-                .any(|text| memchr::memmem::find(sealed, text).is_some())
-            {
+            let texts = [value, base64.as_bytes()];
+            if texts.iter().any(|text| memchr::memmem::find(sealed, text).is_some()) {
+                let place = texts.iter().find_map(|text| elsewhere(file, found, text));
                 return Err(source.failure(
-                    file.node(found.node).place(),
+                    place.unwrap_or_else(|| file.node(found.node).place()),
                     &format!("the value of {key} would still stand in the output"),
                     "it is in a comment, an annotation or another object of the file",
                     "take it out there and seal again; or --accept-leftovers, where it is no secret",
@@ -400,15 +409,62 @@ impl Seal {
     }
 }
 
+/// What to say of a file without a Secret: what it has instead, and what is done with that.
+fn none(source: &Manifest, file: &splice::File<'_>) -> Failure {
+    let shown = &source.shown;
+    let what = format!("{shown} has no Secret in clear text in it");
+    let there = manifest::sealed_objects(file);
+    let names: Vec<_> = there
+        .iter()
+        .filter_map(|found| source.sealed(file, *found).ok())
+        .map(|object| object.full_name())
+        .collect();
+    if !names.is_empty() {
+        return Failure::new(
+            what,
+            format!("{} is sealed already", names.join(", ")),
+            format!(
+                "change one value: strongroom set {shown} KEY; several: strongroom edit {shown}"
+            ),
+        );
+    }
+    let kinds: BTreeSet<_> = manifest::objects(file)
+        .iter()
+        .filter_map(|found| file.field_text(found.node, "kind"))
+        .map(|kind| kind.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>())
+        .collect();
+    let why = if kinds.is_empty() {
+        "there is no object of kind Secret, apiVersion v1".to_owned()
+    } else {
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        format!("there is no object of kind Secret, apiVersion v1, but {}", kinds.join(", "))
+    };
+    let next = "name the file that the Secret is in; a credential anywhere else goes into a Secret first, \
+                and what refers to it refers to that (secretKeyRef)";
+    Failure::new(what, why, next)
+}
+
 /// Shorter values stand in every file by chance.
 const SHORTEST: usize = 8;
+
+/// The first place of a text that is not in the values of the Secret.
+fn elsewhere(file: &splice::File<'_>, found: Found, text: &[u8]) -> Option<splice::Place> {
+    let values: Vec<_> = ["data", "stringData"]
+        .iter()
+        .filter_map(|field| file.field(found.node, field))
+        .map(|node| file.node(node).span())
+        .collect();
+    memchr::memmem::find_iter(file.text().as_bytes(), text)
+        .find(|at| !values.iter().any(|span| span.contains(at)))
+        .map(|at| file.place(at))
+}
 
 fn unsafe_change(source: &Manifest, error: &splice::SpliceError) -> Failure {
     source.failure(
         error.place,
         "cannot be changed safely",
-        error.to_string(),
-        "write the Secret as a document of its own",
+        error.refusal.to_string(),
+        "change it so, or write the Secret as a document of its own",
     )
 }
 

@@ -18,6 +18,7 @@ pub(crate) use self::{fetch::root_of_work_tree, folder::published};
 use crate::{
     completion,
     failure::Failure,
+    keyfile,
     output::{self, As},
     repository::Repository,
     table::table,
@@ -92,6 +93,7 @@ impl Keys {
         match self {
             Self::New { cluster, at } => {
                 let folder = Folder::make(&at.dir, &cluster)?;
+                keyfile::beware(&at.dir);
                 output::note(&format!(
                     "made the identity of cluster {cluster} and its first sealing key in {}\n\
                      back that folder up now: without sealing.keys nobody opens what is sealed for it\n\
@@ -101,14 +103,26 @@ impl Keys {
                 ));
             }
             Self::Rotate { at } => {
-                let kid = Folder::open(&at.dir)?.rotate()?;
+                let folder = Folder::open(&at.dir)?;
+                let list = folder.published();
+                let kid = folder.rotate()?;
                 output::note(&format!(
-                    "{kid} is active now; take the list into each repository, and wrap anew: strongroom reseal --all"
+                    "{kid} is active now; back {} up again\n\
+                     next: take the list into each repository: strongroom sealing-keys fetch {}\n\
+                     \x20     and wrap anew there: strongroom reseal --all --key {}",
+                    at.dir.display(),
+                    list.display(),
+                    at.dir.join("sealing.keys").display()
                 ));
             }
             Self::Retire { kid, at } => {
-                Folder::open(&at.dir)?.retire(kid)?;
-                output::note(&format!("{kid} is retired; take the list into each repository"));
+                let folder = Folder::open(&at.dir)?;
+                let list = folder.published();
+                folder.retire(kid)?;
+                output::note(&format!(
+                    "{kid} is retired\nnext: take the list into each repository: strongroom sealing-keys fetch {}",
+                    list.display()
+                ));
             }
             Self::Fetch(fetch) => fetch.run()?,
             Self::List { format } => list(format)?,
@@ -153,6 +167,11 @@ fn list(format: As) -> Result<(), Failure> {
         state: "escrow".to_owned(),
         since: escrow.since.clone(),
     }));
+    if all.is_empty() {
+        output::note(
+            "nobody to seal for yet; next: strongroom sealing-keys fetch FILE|URL, then strongroom escrow new",
+        );
+    }
     format.print(&all, |all| {
         table(
             ["KEY", "CLUSTER", "STATE", "SINCE"],

@@ -40,11 +40,16 @@ impl Secret {
             if !["apiVersion", "kind", "metadata", "type", "immutable", "data", "stringData"]
                 .contains(&field.as_str())
             {
-                return Err(unfit(
-                    root.field(field),
-                    "is no field of a Secret",
-                    "correct it, or take it out: it would be lost",
-                ));
+                let (why, next) = match field.as_str() {
+                    "sops" => (
+                        "says that sops encrypted the values",
+                        "decrypt it first: sops decrypt FILE | strongroom seal - -o FILE",
+                    ),
+                    _ => {
+                        ("is no field of a Secret", "correct it, or take it out: it would be lost")
+                    }
+                };
+                return Err(unfit(root.field(field), why, next));
             }
         }
         let at = root.field("metadata");

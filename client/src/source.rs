@@ -29,12 +29,20 @@ pub(crate) struct Source {
         value_name = "LENGTH",
         num_args = 0..=1,
         default_missing_value = "32",
-        value_parser = clap::value_parser!(u16).range(8..=4096)
+        value_parser = length
     )]
     generate: Option<u16>,
 }
 
 impl Source {
+    /// Whether the value is to come from stdin.
+    pub(crate) fn is_stdin(&self) -> bool {
+        match &self.from_file {
+            Some(path) => path == Path::new("-"),
+            None => self.generate.is_none() && !io::stdin().is_terminal(),
+        }
+    }
+
     /// The value. One that is typed or piped loses the line end that echo and people put behind it; a file keeps every byte.
     pub(crate) fn read(&self, key: &str, random: &dyn Random) -> Result<Plaintext, Failure> {
         if let Some(length) = self.generate {
@@ -53,6 +61,15 @@ impl Source {
             None => stdin().map(without_line_end).and_then(not_empty),
         }
     }
+}
+
+/// The length of a value that is made. `--generate KEY` is what people type first.
+fn length(text: &str) -> Result<u16, String> {
+    let length = text.parse().ok().filter(|length| (8..=4096).contains(length));
+    length.ok_or_else(|| {
+        "expected a length from 8 to 4096; the data key stands before: FILE KEY --generate"
+            .to_owned()
+    })
 }
 
 /// The bytes of a file that may be a value.
@@ -126,6 +143,12 @@ fn not_empty(value: Plaintext) -> Result<Plaintext, Failure> {
         ));
     }
     Ok(value)
+}
+
+/// One line with its end, as `echo` leaves it before `base64`: a password that no server takes.
+pub(crate) fn has_line_end(value: &Plaintext) -> bool {
+    let bytes = value.expose_secret();
+    bytes.len() > 1 && memchr::memchr(b'\n', bytes) == Some(bytes.len() - 1)
 }
 
 fn without_line_end(value: Plaintext) -> Plaintext {

@@ -53,11 +53,7 @@ impl Unseal {
                 secrets.push(open(&manifest, &file, found, &ring)?);
             }
             if secrets.len() == before {
-                return Err(Failure::new(
-                    format!("{} has no sealed Secret in it", manifest.shown),
-                    "there is no object of kind SealedSecret",
-                    "name the file that it is in",
-                ));
+                return Err(manifest::none_sealed(&manifest, &file, "name the file that it is in"));
             }
         }
         output::result(&manifest::encode(&secrets, self.output)?)?;

@@ -27,25 +27,23 @@ pub(crate) fn known(text: &str) -> Vec<(usize, &'static str)> {
     out.extend(
         all(text, "://").filter(|at| has_password(text, *at)).map(|at| (at, "a password in a URL")),
     );
-    out.extend(own(text));
     out.sort_unstable();
     out
 }
 
-/// Our own private keys, as they are printed: 14 groups of four digits, and their checksum fits.
-pub(crate) fn own(text: &str) -> impl Iterator<Item = (usize, &'static str)> + '_ {
-    const GROUP: usize = 4;
-    const LENGTH: usize = 14 * (GROUP + 1) - 1;
-    let bytes = text.as_bytes();
-    let is_key = move |at: &usize| {
-        let hyphens = || (GROUP..LENGTH).step_by(GROUP + 1).map(|behind| bytes.get(at + behind));
-        hyphens().all(|byte| byte == Some(&b'-'))
-            && text.get(*at..at + LENGTH).is_some_and(|key| sealing::parse_escrow_text(key).is_ok())
-    };
-    memchr::memchr_iter(b'-', bytes)
-        .filter_map(|hyphen| hyphen.checked_sub(GROUP))
-        .filter(is_key)
-        .map(|at| (at, "a private key of strongroom"))
+/// Private keys as this program prints them: 14 groups of four, and the checksum is right.
+pub(crate) fn private_keys(text: &str) -> Vec<usize> {
+    const LENGTH: usize = 14 * 5 - 1;
+    memchr::memchr_iter(b'-', text.as_bytes())
+        .filter_map(|at| at.checked_sub(4))
+        .filter(|at| {
+            let begins = text.get(..*at).is_some_and(|before| !before.ends_with(is_of_a_word));
+            let key = text.get(*at..*at + LENGTH).unwrap_or_default();
+            begins
+                && key.bytes().skip(4).step_by(5).all(|byte| byte == b'-')
+                && sealing::parse_escrow_text(key).is_ok()
+        })
+        .collect()
 }
 
 fn all<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = usize> + 'a {

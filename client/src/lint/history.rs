@@ -129,13 +129,18 @@ impl History {
             }
             let content = self.contents.borrow_mut().read(id.as_bytes())?;
             let findings = match content {
-                Content::File(bytes) => judge(&Subject {
-                    path,
-                    bytes: &bytes,
-                    pins: pins.of(path),
-                    is_current: is_current(&blob),
-                    tree: self,
-                }),
+                Content::File(bytes) => {
+                    let subject = Subject {
+                        path,
+                        bytes: &bytes,
+                        pins: pins.of(path),
+                        is_current: is_current(&blob),
+                        tree: self,
+                    };
+                    let mut findings = judge(&subject);
+                    findings.retain(|finding| subject.is_wanted(finding));
+                    findings
+                }
                 Content::TooLong => vec![Finding::new(&rule::TOO_LONG, TOP, "")],
                 Content::Missing => return Err(missing(path, id)),
             };

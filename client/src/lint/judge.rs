@@ -12,6 +12,7 @@ use super::{
     plain, rule, sealed, settings, silence,
     subject::Subject,
 };
+use crate::manifest::Unreadable;
 
 /// What is wrong with a file.
 pub(crate) fn judge(subject: &Subject<'_>) -> Vec<Finding> {
@@ -20,11 +21,6 @@ pub(crate) fn judge(subject: &Subject<'_>) -> Vec<Finding> {
 
 fn judge_as(subject: &Subject<'_>, has_objects: bool) -> Vec<Finding> {
     let text = String::from_utf8_lossy(subject.bytes);
-    if subject.is_key() {
-        let own = credential::own(&text)
-            .map(|(at, what)| Finding::new(&rule::CREDENTIAL, place(&text, at), what));
-        return silence::apply(&text, own.collect(), subject.is_current);
-    }
     let mut out = Vec::new();
     let mut secrets = Vec::new();
     if subject.is_env() {
@@ -42,6 +38,11 @@ fn judge_as(subject: &Subject<'_>, has_objects: bool) -> Vec<Finding> {
             Err(error) => out.extend(unread(subject, &text, error)),
         }
     }
+    out.extend(
+        credential::private_keys(&text)
+            .into_iter()
+            .map(|at| Finding::new(&rule::PRIVATE_KEY, place(&text, at), "")),
+    );
     out.extend(
         credential::known(&text)
             .into_iter()
@@ -102,12 +103,9 @@ fn unread(subject: &Subject<'_>, text: &str, error: splice::ParseError) -> Vec<F
         .collect();
     // What lines did not tell, and may be a Secret or a sealed one all the same, is not passed over in silence.
     if found.is_empty() && !is_template && subject.is_current && mentions_secret(text) {
-        let place = if error.place.line == 0 { TOP } else { error.place };
-        return vec![Finding::new(
-            &rule::UNREAD,
-            place,
-            format!("not looked into: {}", error.problem),
-        )];
+        let Unreadable { place, why, .. } = Unreadable::explain(subject.bytes, error);
+        let place = if place.line == 0 { TOP } else { place };
+        return vec![Finding::new(&rule::UNREAD, place, format!("not looked into: {why}"))];
     }
     found
 }

@@ -97,6 +97,13 @@ pub(crate) const TOO_LONG: Rule = rule(
     "a file of over 16 MiB, which is not looked into: no manifest is that long",
     "keep it elsewhere, or split it",
 );
+pub(crate) const PRIVATE_KEY: Rule = rule(
+    "SR108",
+    "private-key",
+    Error,
+    "a private key of Strongroom's, of a cluster, its identity or the escrow: who has it opens what is sealed for it",
+    "move it out of the repository; if it was committed, make another (sealing-keys rotate, escrow new --replace), then reseal --all --fresh, and change the values",
+);
 pub(crate) const MALFORMED: Rule = rule(
     "SR201",
     "sealed-malformed",
@@ -211,7 +218,7 @@ pub(crate) const UNUSED: Rule = rule(
 );
 
 /// All of them, in the order of their ids.
-pub(crate) const ALL: [&Rule; 23] = [
+pub(crate) const ALL: [&Rule; 24] = [
     &SECRET,
     &TEMPLATE,
     &KUSTOMIZE,
@@ -219,6 +226,7 @@ pub(crate) const ALL: [&Rule; 23] = [
     &CREDENTIAL,
     &UNREAD,
     &TOO_LONG,
+    &PRIVATE_KEY,
     &MALFORMED,
     &MOVED,
     &RENDER,

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::{finding::Finding, rule};
 use crate::repository::Repository;
 
 /// A file to be judged.
@@ -50,9 +51,10 @@ impl Subject<'_> {
         is_env(&self.name())
     }
 
-    /// Whether it has a name that a file with our own private keys may have.
-    pub(crate) fn is_key(&self) -> bool {
-        is_key(&self.name())
+    /// Whether a finding counts where the file itself was not named: files of keys are looked at for ours only. A key for tests is
+    /// in every other repository.
+    pub(crate) fn is_wanted(&self, finding: &Finding) -> bool {
+        finding.rule == &rule::PRIVATE_KEY || !is_key_file(&self.name())
     }
 
     fn name(&self) -> String {
@@ -77,12 +79,13 @@ pub(crate) fn is_looked_at(path: &Path) -> bool {
     let lower = name.to_ascii_lowercase();
     ENDINGS.iter().any(|ending| lower.ends_with(ending))
         || is_env(&name)
-        || is_key(&name)
+        || is_key_file(&name)
         || name == "Kustomization"
 }
 
-fn is_key(name: &str) -> bool {
-    [".key", ".keys", ".txt"].iter().any(|ending| name.ends_with(ending)) || name.contains("escrow")
+/// As `sealing-keys new` names its files, and people the escrow's.
+fn is_key_file(name: &str) -> bool {
+    [".key", ".keys", ".txt"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn is_env(name: &str) -> bool {

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -24,23 +25,33 @@ use crate::{
 /// Looks at all files in or below `paths`; below the current folder, where there are none.
 pub(crate) fn look(paths: &[PathBuf]) -> Result<Looked, Failure> {
     let here = [PathBuf::from(".")];
-    let mut files = walk::not_ignored(if paths.is_empty() { &here } else { paths }, is_looked_at)?;
+    let (stdin, named): (Vec<_>, Vec<_>) =
+        paths.iter().cloned().partition(|path| path == Path::new("-"));
+    let mut files = walk::not_ignored(if paths.is_empty() { &here } else { &named }, is_looked_at)?;
+    files.extend(stdin.first().cloned());
     if paths.is_empty() {
         files.extend(git::tracked_but_ignored().into_iter().filter(|path| is_looked_at(path)));
     }
     files.retain(|path| !git::is_below(path, FOLDER));
     let pinned = Pinned::read(&files)?;
     let mut found = pinned.pins.refused();
-    for of_file in parallel::map(&files, "looking", |path| file(path, &pinned)) {
+    let is_named = |path: &Path| named.iter().any(|named| named == path);
+    for of_file in parallel::map(&files, "looking", |path| file(path, is_named(path), &pinned)) {
         found.extend(of_file?);
     }
     Ok(Looked { found, files: files.len() })
 }
 
-fn file(path: &Path, pinned: &Pinned) -> Result<Vec<Found>, Failure> {
+fn file(path: &Path, is_named: bool, pinned: &Pinned) -> Result<Vec<Found>, Failure> {
     let shown = path.strip_prefix(".").unwrap_or(path);
     let found = |finding| Found { path: shown.to_owned(), commit: None, finding };
-    let bytes = match durable::read(path, git::MOST as usize + 1) {
+    let read = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().take(git::MOST + 1).read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        durable::read(path, git::MOST as usize + 1)
+    };
+    let bytes = match read {
         Ok(bytes) if bytes.len() as u64 > git::MOST => {
             return Ok(vec![found(Finding::new(&rule::TOO_LONG, TOP, ""))]);
         }
@@ -57,7 +68,11 @@ fn file(path: &Path, pinned: &Pinned) -> Result<Vec<Found>, Failure> {
     };
     let subject =
         Subject { path, bytes: &bytes, pins: pinned.of(path), is_current: true, tree: &WorkTree };
-    Ok(judge(&subject).into_iter().map(found).collect())
+    let mut findings = judge(&subject);
+    if !is_named {
+        findings.retain(|finding| subject.is_wanted(finding));
+    }
+    Ok(findings.into_iter().map(found).collect())
 }
 
 /// The files as they lie there.

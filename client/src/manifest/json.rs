@@ -55,15 +55,20 @@ pub(crate) fn json(file: &File<'_>, node: NodeId) -> Result<Json, (Place, &'stat
 /// Where `at` is in an object, or what is nearest to it.
 pub(crate) fn find(file: &File<'_>, root: NodeId, at: &At) -> Place {
     let mut node = root;
+    let mut place = file.node(root).place();
     for step in at.steps() {
         let next = match step {
             Ok(field) => file.field(node, field),
             Err(index) => file.items(node).nth(index),
         };
-        match next {
-            Some(next) => node = next,
-            None => break,
+        let Some(next) = next else { break };
+        // The name of a field, where its value begins further down.
+        let key = file.entries(node).find(|(_, value)| *value == next).map(|(key, _)| key);
+        (node, place) = (next, file.node(next).place());
+        if let Some(key) = key.map(|key| file.node(key).place()).filter(|key| key.line < place.line)
+        {
+            place = key;
         }
     }
-    file.node(node).place()
+    place
 }

@@ -50,7 +50,7 @@ pub(crate) fn changed(
         manifest.failure(
             error.place,
             "cannot be changed without touching more than it should",
-            error.to_string(),
+            error.refusal.to_string(),
             "write that part out plainly, and run the command again",
         )
     })

@@ -70,7 +70,11 @@ impl Folder {
 
     /// Opens a folder that [`Self::make`] made.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let mut seeds = read_seeds(&path.join("identity.key"))?;
+        let key = path.join("identity.key");
+        if !key.exists() {
+            return Err(no_list(path, "there is no identity.key in it"));
+        }
+        let mut seeds = read_seeds(&key)?;
         let seed = seeds.pop().filter(|_| seeds.is_empty()).ok_or_else(|| {
             Failure::new(
                 format!("{} has more than one key in it", path.join("identity.key").display()),
@@ -119,7 +123,11 @@ impl Folder {
             Failure::new(
                 format!("{kid} is not retiring"),
                 "only a key that another one took over from can be retired",
-                "see which are: strongroom sealing-keys list; take over from the active one: strongroom sealing-keys rotate",
+                format!(
+                    "see which are: {}; take over from the active one: strongroom sealing-keys rotate --dir {}",
+                    self.published().display(),
+                    self.path.display()
+                ),
             )
         })?;
         (key.state, key.since) = (KeyState::Retired, time::now());

@@ -53,7 +53,63 @@ fn values_are_never_arguments() {
     let repo = sealed();
     let said = repo.refused(2, &["set", "db.yaml", "password=hunter2"]);
     assert!(said.contains("this is no data key") && !said.contains("hunter2"), "{said}");
-    repo.refused(2, &["set", "db.yaml", "password", "hunter2"]);
+    let said = repo.refused(2, &["set", "db.yaml", "password", "hunter2", "and more"]);
+    assert!(said.contains("a value stands on the command line"), "{said}");
+    assert!(!said.contains("hunter2") && !said.contains("more"), "{said}");
+    let said = repo.refused(2, &["set", "db.yaml", "--generate", "password"]);
+    assert!(said.contains("FILE KEY --generate"), "{said}");
+}
+
+/// A slip of the pen makes a new value: what is said tells one from the other.
+#[test]
+fn what_was_done_is_said_and_a_dry_run_writes_nothing() {
+    let repo = sealed();
+    let keys = repo.keys("prod");
+    let said = |arguments: &[&str]| {
+        let output = repo.run(arguments);
+        assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let before = repo.read("db.yaml");
+    for (arguments, done) in [
+        (&["set", "db.yaml", "user", "--generate"][..], "sealed user"),
+        (&["set", "db.yaml", "usr", "--generate"], "added usr to "),
+        (&["unset", "db.yaml", "user"], "took out user"),
+        (&["rename", "db.yaml", "user", "login", "--key", &keys], "user is login now"),
+        (&["compact", "db.yaml", "--key", &keys], "slots before: 1, now: 1"),
+    ] {
+        let told = said(&[arguments, &["--dry-run"]].concat());
+        assert!(told.contains(done) && told.contains("nothing was written"), "{told}");
+    }
+    let fresh = repo.run(&["reseal", "db.yaml", "--fresh", "--key", &keys, "--dry-run"]);
+    assert!(fresh.status.success(), "{fresh:?}");
+    assert_eq!(repo.read("db.yaml"), before);
+    let told = said(&["set", "db.yaml", "usr", "--generate"]);
+    assert!(told.contains("prod/db: added usr to ") && !told.contains("dry run"), "{told}");
+    assert_eq!(said(&["set", "db.yaml", "usr", "--generate"]), "prod/db: sealed usr\n");
+}
+
+#[test]
+fn stdin_is_the_file_or_the_value() {
+    let repo = sealed();
+    let output = repo.run_with(&["set", "-", "user"], repo.read("db.yaml").as_bytes());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("both to come from stdin"), "{said}");
+    // What is written back must have come from a file.
+    let keys = repo.keys("prod");
+    for arguments in [
+        &["reseal", "-", "--fresh", "--key", &keys][..],
+        &["migrate", "-", "--bitnami-keys", &keys],
+    ] {
+        let output = repo.run_with(arguments, repo.read("db.yaml").as_bytes());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains("stdin cannot be"), "{said}");
+    }
+    let shown = repo.ok(&["diff", "db.yaml"]);
+    assert_eq!(repo.ok_with(&["diff", "-"], repo.read("db.yaml").as_bytes()), shown);
+    let output =
+        repo.run_with(&["set", "-", "user", "--generate"], repo.read("db.yaml").as_bytes());
+    assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
 }
 
 #[test]
@@ -102,7 +158,8 @@ fn many_slots_are_told_of_and_compacted() {
     let repo = sealed();
     for i in 0..7 {
         let output = repo.run_with(&["set", "db.yaml", &format!("k{i}")], b"value");
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && !said.contains("slots"), "{said}");
     }
     let output = repo.run_with(&["set", "db.yaml", "k8"], b"value");
     let said = String::from_utf8(output.stderr).unwrap();

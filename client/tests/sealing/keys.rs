@@ -162,7 +162,11 @@ fn key_file_that_others_may_read_is_refused_with_the_command_that_mends_it() {
     let keys = repo.keys("prod");
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o640)).unwrap();
     let said = repo.refused(1, &["unseal", "db.yaml", "--key", &keys]);
-    assert!(said.contains("others may read it (mode 640): chmod 600"), "{said}");
+    assert!(
+        said.contains("others may read it (mode 640)")
+            && said.contains(&format!("chmod 600 {keys}")),
+        "{said}"
+    );
     // A stick has no modes that could be changed.
     assert!(said.contains("or --key - < "), "{said}");
     let key = fs::read(&keys).unwrap();

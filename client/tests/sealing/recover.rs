@@ -103,6 +103,12 @@ fn folder_gets_the_same_files_for_its_owner_only() {
     let output = repo
         .run_with(&["recover", ".", "--key", "-", "--to", to.to_str().unwrap()], text.as_bytes());
     assert_eq!(output.status.code(), Some(1), "a folder that is there is not written into");
+    // In clear text, where the next commit takes it along.
+    repo.write(".git/HEAD", "ref: refs/heads/main\n");
+    let output =
+        repo.run_with(&["recover", ".", "--key", "-", "--to", "recovered"], text.as_bytes());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("recovered lies in a git repository"), "{said}");
 }
 
 #[test]

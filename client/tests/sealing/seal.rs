@@ -98,6 +98,53 @@ fn labels_annotations_type_and_immutable_are_kept() {
     assert_eq!(secret["data"]["username"], "YW5uYQ==");
 }
 
+/// What `echo` and `base64` make of a password is one that no server takes.
+#[test]
+fn a_line_break_behind_one_line_is_told() {
+    let repo = Repo::new();
+    let data =
+        "data:\n  echoed: aHVudGVyMi1odW50ZXIyCg==\n  file: YQpiCg==\n  word: aHVudGVyMg==\n";
+    repo.write(
+        "db.yaml",
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: db, namespace: prod}}\n{data}"),
+    );
+    let output = repo.run(&["seal", "db.yaml", "-o", "sealed.yaml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("db.yaml: Secret db: echoed is one line and ends"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    // Once: what is sealed and did not change is not told again.
+    let output = repo.run(&["seal", "db.yaml", "-o", "sealed.yaml"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn stdout_may_be_named() {
+    let repo = Repo::new();
+    let plain = secret("db", &[("k", "a-long-value")]);
+    let output = repo.run_with(&["seal", "-", "-o", "-"], plain.as_bytes());
+    assert!(output.status.success() && output.stdout.starts_with(b"apiVersion: "), "{output:?}");
+    assert!(!repo.path("-").exists());
+}
+
+/// They may have values in them, also the one behind the last line.
+#[test]
+fn comments_inside_of_a_secret_go_and_those_around_it_stay() {
+    let repo = Repo::new();
+    let plain = "# before\napiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n# inside\nstringData:\n  k: a-long-value # last\n# after\n";
+    repo.write("db.yaml", plain);
+    repo.ok(&["seal", "-i", "db.yaml"]);
+    let sealed = repo.read("db.yaml");
+    assert!(sealed.starts_with("# before\n") && sealed.ends_with("\n# after\n"), "{sealed}");
+    assert_eq!(sealed.matches('#').count(), 2, "{sealed}");
+    let item = plain.replace("# before\n", "").replace("# after\n", "").replace('\n', "\n  ");
+    repo.write("list.yaml", format!("apiVersion: v1\nkind: List\nitems:\n- {}\n", item.trim_end()));
+    repo.ok(&["seal", "-i", "list.yaml"]);
+    assert!(!repo.read("list.yaml").contains('#'), "{}", repo.read("list.yaml"));
+    // Again is not what it was asked for: it says why, and what is.
+    let said = repo.refused(1, &["seal", "-i", "db.yaml"]);
+    assert!(said.contains("prod/db is sealed already"), "{said}");
+}
+
 /// Each refused Secret: what is wrong with it, where, and that no value is told.
 #[test]
 fn comments_are_kept_with_what_they_are_about() {
@@ -211,7 +258,12 @@ fn what_is_refused_is_told_with_its_place_and_without_its_value() {
         (format!("{head}stringData:\n  a b: verysecretvalue\n"), "5:8", "is no data key"),
         (format!("{head}stringData:\n  k: verysecretvalue\n  k: two\n"), "6:3", "stands twice"),
         (format!("{head}stringData: &x\n  k: verysecretvalue\nother: *x\n"), "6:8", "this is an alias"),
-        (format!("{head}stringdata:\n  k: verysecretvalue\n"), "5:3", "is no field of a Secret"),
+        (format!("{head}stringdata:\n  k: verysecretvalue\n"), "4:1", "is no field of a Secret"),
+        (format!("{head}stringData:\n  k: ENC[verysecretvalue]\nsops:\n  mac: x\n"), "6:1", "sops decrypt FILE"),
+        (format!("{head}stringData:\n\tk: verysecretvalue\n"), "5:2", "a tab indents"),
+        (format!("{head}data:\n  k: {{{{ .Values.x }}}}-verysecretvalue\n"), "5:", "a template is no YAML"),
+        (format!("<<<<<<< a\n{head}=======\nx: verysecretvalue\n>>>>>>> b\n"), "1:1", "two sides of a conflict"),
+        (format!("{head}stringData:\n  k: verysecretvalue\n---\nkind: ConfigMap\ndata:\n  x: verysecretvalue\n"), "9:6", "--accept-leftovers"),
         (format!("{head}type: kubernetes.io/service-account-token\n"), "4:7", "TokenRequest"),
         ("apiVersion: v1\nkind: Secret\nmetadata: {namespace: prod}\n".to_owned(), "3:11", "name the Secret"),
         ("apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {k: verysecretvalue}\n".to_owned(), "1:1", "--namespace"),
@@ -226,7 +278,7 @@ fn what_is_refused_is_told_with_its_place_and_without_its_value() {
     ] {
         repo.write("bad.yaml", &text);
         let said = repo.refused(1, &["seal", "-i", "bad.yaml"]);
-        assert!(said.contains(&format!("bad.yaml:{place}: ")) && said.contains(why), "{text}\n{said}");
+        assert!(said.contains(&format!("bad.yaml:{place}")) && said.contains(why), "{text}\n{said}");
         assert!(!said.contains("verysecretvalue") && !said.contains("54321"), "{said}");
         assert_eq!(repo.read("bad.yaml"), text);
     }
