@@ -117,8 +117,17 @@ pub(crate) fn yellow(word: &str) -> String {
     coloured("33", word)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "NO_COLOR (no-color.org) is asked of every program at once; the parser of the command line heeds it too"
+)]
 fn coloured(colour: &str, word: &str) -> String {
-    if is_watched() { format!("\x1b[1;{colour}m{word}\x1b[0m") } else { word.to_owned() }
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if is_watched() && !unwanted {
+        format!("\x1b[1;{colour}m{word}\x1b[0m")
+    } else {
+        word.to_owned()
+    }
 }
 
 /// Replaces what stood on a terminal before. Lines are cleared one by one, so that nothing flickers.
