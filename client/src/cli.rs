@@ -77,7 +77,7 @@ const EXIT_CODES: &str = "\
 enum Do {
     /// Seal Secrets, so that they may be committed: only their cluster, and your escrow, open them
     ///
-    /// Secrets (also in Lists) become SealedSecrets; whatever else is in the file stays byte for byte. Comments inside of a Secret go, because they may have values in them. Needs the public keys in .strongroom, and nothing else.
+    /// Secrets (also in Lists) become SealedSecrets; whatever else is in the file stays byte for byte, and comments stay with what they are about. Needs the public keys in .strongroom, and nothing else.
     #[command(after_help = seal::EXAMPLES)]
     Seal(seal::Seal),
     /// Open sealed Secrets, with a private key, offline
