@@ -277,6 +277,7 @@ impl Which {
         let mut new = old.clone();
         change(&mut new, &repository)?;
         refuse_unrendered(&old, &new)?;
+        refuse_shut_out(&repository, &old, &new)?;
         let change = Change { found, old, new, order: Vec::new() };
         let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
         match manifest.shown.as_str() {
@@ -325,6 +326,24 @@ impl Which {
             .usage()),
         }
     }
+}
+
+/// Refuses a change after which a cluster of .strongroom opens nothing of an object that it opened.
+pub(crate) fn refuse_shut_out(
+    repository: &Repository,
+    old: &SealedSecret,
+    new: &SealedSecret,
+) -> Result<(), Failure> {
+    let lost = repository.shut_out(old, new);
+    if old.values().is_empty() || lost.is_empty() {
+        return Ok(());
+    }
+    let (lost, name) = (lost.join(", "), new.full_name());
+    Err(Failure::new(
+        format!("nothing was changed: cluster {lost} would open nothing of {name} any more"),
+        "a sealed Secret opens whole or not at all, and the new value would not be for it",
+        "leave --cluster out; to take a cluster away: strongroom reseal FILE --cluster NAME --key FILE, for those that stay",
+    ))
 }
 
 /// Refuses a change after which the template, which could be rendered, cannot be: then nothing of the object opens.

@@ -190,6 +190,16 @@ impl Repository {
         ))
     }
 
+    /// The clusters that could open an object as it was and cannot as it is.
+    pub(crate) fn shut_out(&self, old: &SealedSecret, new: &SealedSecret) -> Vec<&str> {
+        let opens = |keys: &SealingKeys, object: &SealedSecret| {
+            let is_of = |wrap: &Wrap| keys.keys.iter().any(|key| key.recipient.kid() == wrap.kid());
+            object.used_slots().all(|slot| slot.wraps().iter().any(is_of))
+        };
+        let lost = self.clusters.iter().filter(|(_, keys)| opens(keys, old) && !opens(keys, new));
+        lost.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Who could open an object as it was and cannot as it is, and whose keys nobody here knows.
     pub(crate) fn left_out(&self, old: &SealedSecret, new: &SealedSecret) -> Vec<Kid> {
         let lost = openers(old).into_iter().filter(|kid| {

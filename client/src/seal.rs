@@ -3,6 +3,7 @@
 mod bitnami;
 mod comments;
 mod existing;
+mod leftovers;
 
 use std::{
     collections::BTreeSet,
@@ -307,7 +308,7 @@ impl Seal {
         let sealed = splice.finish().map_err(|error| unsafe_change(source, &error))?.into_bytes();
         if !self.accept_leftovers {
             for (found, secret) in secrets {
-                self.scan(source, file, *found, secret, &sealed)?;
+                leftovers::refuse(source, file, *found, secret, &sealed)?;
             }
         }
         Ok(sealed)
@@ -370,43 +371,6 @@ impl Seal {
         let learnt = learnt.collect();
         Ok((object, learnt))
     }
-
-    /// Refuses an output that still has a value in clear text, say in a comment, or one of before.
-    fn scan(
-        &self,
-        source: &Manifest,
-        file: &splice::File<'_>,
-        found: Found,
-        secret: &Secret,
-        sealed: &[u8],
-    ) -> Result<(), Failure> {
-        if let Some(place) = comments::like_a_value(file, found.node) {
-            return Err(source.failure(
-                place,
-                "a comment looks like a value that was commented out",
-                "comments are kept, so that it would be committed in clear text",
-                "take it out, and seal again; or --accept-leftovers, where it is no secret",
-            ));
-        }
-        for (key, plaintext) in &secret.values {
-            let value = plaintext.expose_secret();
-            if value.len() < SHORTEST {
-                continue;
-            }
-            let base64 = zeroize::Zeroizing::new(data_encoding::BASE64.encode(value));
-            let texts = [value, base64.as_bytes()];
-            if texts.iter().any(|text| memchr::memmem::find(sealed, text).is_some()) {
-                let place = texts.iter().find_map(|text| elsewhere(file, found, text));
-                return Err(source.failure(
-                    place.unwrap_or_else(|| file.node(found.node).place()),
-                    &format!("the value of {key} would still stand in the output"),
-                    "it is in a comment, an annotation or another object of the file",
-                    "take it out there and seal again; or --accept-leftovers, where it is no secret",
-                ));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What to say of a file without a Secret: what it has instead, and what is done with that.
@@ -442,21 +406,6 @@ fn none(source: &Manifest, file: &splice::File<'_>) -> Failure {
     let next = "name the file that the Secret is in; a credential anywhere else goes into a Secret first, \
                 and what refers to it refers to that (secretKeyRef)";
     Failure::new(what, why, next)
-}
-
-/// Shorter values stand in every file by chance.
-const SHORTEST: usize = 8;
-
-/// The first place of a text that is not in the values of the Secret.
-fn elsewhere(file: &splice::File<'_>, found: Found, text: &[u8]) -> Option<splice::Place> {
-    let values: Vec<_> = ["data", "stringData"]
-        .iter()
-        .filter_map(|field| file.field(found.node, field))
-        .map(|node| file.node(node).span())
-        .collect();
-    memchr::memmem::find_iter(file.text().as_bytes(), text)
-        .find(|at| !values.iter().any(|span| span.contains(at)))
-        .map(|at| file.place(at))
 }
 
 fn unsafe_change(source: &Manifest, error: &splice::SpliceError) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use splice::{Comment, File, NodeId, Place, Value};
+use splice::{Comment, File, NodeId, Value};
 
 /// A sealed Secret with the comments of the Secret that it was: each above the entry that has what it was about. Its values are in
 /// field `values` of its spec.
@@ -14,23 +14,6 @@ pub(super) fn kept(file: &File<'_>, secret: NodeId, sealed: Value, values: &str)
     }
     commented(sealed, &mut Vec::new(), &mut all)
 }
-
-/// Where a comment among the values is more like a value than like a remark: an entry that was commented out, or one long word.
-pub(super) fn like_a_value(file: &File<'_>, secret: NodeId) -> Option<Place> {
-    let is_value = |comment: &&Comment<'_>| {
-        let among =
-            comment.about.first().is_some_and(|key| ["data", "stringData"].contains(&&**key));
-        let text = comment.text.trim_start_matches(['#', ' ', '\t']);
-        let (key, value) = text.split_once(':').unwrap_or(("", text));
-        let is_word = |text: &str| !text.contains([' ', '\t']);
-        let least = if key.is_empty() { LONG } else { 1 };
-        among && is_word(key) && is_word(value.trim()) && value.trim().len() >= least
-    };
-    file.comments(secret).iter().find(is_value).map(|comment| comment.place)
-}
-
-/// Bytes of a word that nobody writes in a remark.
-const LONG: usize = 16;
 
 /// Where in a sealed Secret that is which a Secret has here.
 fn counterpart<'p>(path: &[&'p str], values: &'p str) -> Vec<&'p str> {

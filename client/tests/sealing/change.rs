@@ -345,6 +345,22 @@ fn a_recipient_that_is_left_out_is_told() {
 }
 
 #[test]
+fn a_cluster_is_not_shut_out_by_one_value() {
+    let repo = Repo::new();
+    repo.new_cluster("dev");
+    repo.write("db.yaml", secret("db", &[("user", "shop"), ("password", "hunter2")]));
+    repo.ok(&["seal", "-i", "db.yaml", "--all-clusters"]);
+    let before = repo.read("db.yaml");
+    let said = repo.refused(1, &["set", "db.yaml", "password", "--generate", "--cluster", "dev"]);
+    assert!(said.contains("cluster prod would open nothing of prod/db any more"), "{said}");
+    assert_eq!(repo.read("db.yaml"), before);
+    repo.ok(&["set", "db.yaml", "password", "--generate", "--cluster", "dev", "--cluster", "prod"]);
+    for cluster in ["dev", "prod"] {
+        assert!(repo.value("db.yaml", &repo.keys(cluster), "password").is_some(), "{cluster}");
+    }
+}
+
+#[test]
 fn a_value_that_the_template_names_stays() {
     let repo = sealed();
     let keys = repo.keys("prod");
