@@ -225,7 +225,7 @@ fn undo_puts_back_what_nobody_changed_since() -> Result<()> {
     assert_ne!(repo.read("a.yaml")?, texts[0]);
     let (table, said) = repo.ends(1, &["migrate", "--undo", journal])?;
     assert!(table.contains("b.yaml  changed since"), "{table}");
-    assert!(said.contains("2 files put back, 1 kept because they were changed since"), "{said}");
+    assert!(said.contains("put back: 2; kept because they were changed since: 1"), "{said}");
     assert_eq!((repo.read("a.yaml")?, repo.read("c.yaml")?), (texts[0].clone(), texts[2].clone()));
     assert_eq!(repo.read("b.yaml")?, changed);
     // Again it does nothing; and the other two can be migrated again, into a journal of their own.

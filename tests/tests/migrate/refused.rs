@@ -41,7 +41,7 @@ const CASES: [(&str, &str, usize, &str); 13] = [
         9,
         "opens with none of the 3 keys given, as test/db in strict scope",
     ),
-    ("  namespace: prod\n", "", 4, "is missing, and the values are bound to it"),
+    ("  namespace: prod\n", "", 3, "is missing, and the values are bound to it"),
     (
         "  name: db\n",
         "  name: db\n  annotations: {sealedsecrets.bitnami.com/cluster-wide: true}\n",
