@@ -13,7 +13,7 @@ use super::{
     judge::judge,
     pins::{self, Pins},
     rule,
-    subject::{Subject, Tree, is_looked_at},
+    subject::{Subject, Tree, is_looked_at, is_wanted},
 };
 use crate::{
     failure::Failure,
@@ -128,22 +128,18 @@ impl History {
                 continue;
             }
             let content = self.contents.borrow_mut().read(id.as_bytes())?;
-            let findings = match content {
-                Content::File(bytes) => {
-                    let subject = Subject {
-                        path,
-                        bytes: &bytes,
-                        pins: pins.of(path),
-                        is_current: is_current(&blob),
-                        tree: self,
-                    };
-                    let mut findings = judge(&subject);
-                    findings.retain(|finding| subject.is_wanted(finding));
-                    findings
-                }
+            let mut findings = match content {
+                Content::File(bytes) => judge(&Subject {
+                    path,
+                    bytes: &bytes,
+                    pins: pins.of(path),
+                    is_current: is_current(&blob),
+                    tree: self,
+                }),
                 Content::TooLong => vec![Finding::new(&rule::TOO_LONG, TOP, "")],
                 Content::Missing => return Err(missing(path, id)),
             };
+            findings.retain(|finding| is_wanted(path, finding));
             found.extend(findings.into_iter().map(|finding| Found {
                 path: path.clone(),
                 commit: commit.clone(),

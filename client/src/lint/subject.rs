@@ -51,12 +51,6 @@ impl Subject<'_> {
         is_env(&self.name())
     }
 
-    /// Whether a finding counts where the file itself was not named: files of keys are looked at for ours only. A key for tests is
-    /// in every other repository.
-    pub(crate) fn is_wanted(&self, finding: &Finding) -> bool {
-        finding.rule == &rule::PRIVATE_KEY || !is_key_file(&self.name())
-    }
-
     fn name(&self) -> String {
         name_of(self.path)
     }
@@ -81,6 +75,12 @@ pub(crate) fn is_looked_at(path: &Path) -> bool {
         || is_env(&name)
         || is_key_file(&name)
         || name == "Kustomization"
+}
+
+/// Whether a finding counts where the file itself was not named: files of keys are looked at for ours only. A key for tests is in
+/// every other repository.
+pub(crate) fn is_wanted(path: &Path, finding: &Finding) -> bool {
+    finding.rule == &rule::PRIVATE_KEY || !is_key_file(&name_of(path))
 }
 
 /// As `sealing-keys new` names its files, and people the escrow's.

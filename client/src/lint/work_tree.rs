@@ -13,7 +13,7 @@ use super::{
     judge::judge,
     pins::{self, Pins},
     rule,
-    subject::{Subject, Tree, is_looked_at},
+    subject::{Subject, Tree, is_looked_at, is_wanted},
 };
 use crate::{
     failure::Failure,
@@ -44,7 +44,13 @@ pub(crate) fn look(paths: &[PathBuf]) -> Result<Looked, Failure> {
 
 fn file(path: &Path, is_named: bool, pinned: &Pinned) -> Result<Vec<Found>, Failure> {
     let shown = path.strip_prefix(".").unwrap_or(path);
+    let mut findings = findings(path, pinned)?;
+    findings.retain(|finding| is_named || is_wanted(path, finding));
     let found = |finding| Found { path: shown.to_owned(), commit: None, finding };
+    Ok(findings.into_iter().map(found).collect())
+}
+
+fn findings(path: &Path, pinned: &Pinned) -> Result<Vec<Finding>, Failure> {
     let read = if path == Path::new("-") {
         let mut bytes = Vec::new();
         io::stdin().take(git::MOST + 1).read_to_end(&mut bytes).map(|_| bytes)
@@ -53,7 +59,7 @@ fn file(path: &Path, is_named: bool, pinned: &Pinned) -> Result<Vec<Found>, Fail
     };
     let bytes = match read {
         Ok(bytes) if bytes.len() as u64 > git::MOST => {
-            return Ok(vec![found(Finding::new(&rule::TOO_LONG, TOP, ""))]);
+            return Ok(vec![Finding::new(&rule::TOO_LONG, TOP, "")]);
         }
         Ok(bytes) => bytes,
         // Somebody took it away meanwhile.
@@ -68,11 +74,7 @@ fn file(path: &Path, is_named: bool, pinned: &Pinned) -> Result<Vec<Found>, Fail
     };
     let subject =
         Subject { path, bytes: &bytes, pins: pinned.of(path), is_current: true, tree: &WorkTree };
-    let mut findings = judge(&subject);
-    if !is_named {
-        findings.retain(|finding| subject.is_wanted(finding));
-    }
-    Ok(findings.into_iter().map(found).collect())
+    Ok(judge(&subject))
 }
 
 /// The files as they lie there.

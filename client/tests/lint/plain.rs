@@ -174,6 +174,8 @@ fn what_cannot_be_read_is_said() {
     let repo = Repo::new();
     let output = repo.run("strongroom", &["lint", "nowhere"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    repo.write("long.yaml", vec![b'#'; (16 << 20) + 1]);
+    for name in ["long.yaml", "corpus.txt"] {
+        repo.write(name, vec![b'#'; (16 << 20) + 1]);
+    }
     assert_eq!(repo.lint(&[]), [("SR107".to_owned(), "long.yaml:1".to_owned())]);
 }
