@@ -17,8 +17,8 @@ fn killed(repo: &Repo, arguments: impl Fn(u32) -> Vec<String>, mut look: impl Fn
     repo.ok(&words(&first));
     let whole = begun.elapsed();
     look();
-    for moment in 1..=MOMENTS {
-        let mut child = repo.start(&words(&arguments(moment)));
+    for moment in 0..MOMENTS {
+        let mut child = repo.start(&words(&arguments(moment + 1)));
         let until = Instant::now() + whole.mul_f64(f64::from(moment) / 12.0);
         while Instant::now() < until && child.try_wait().unwrap().is_none() {
             std::thread::park_timeout(Duration::from_micros(200));
