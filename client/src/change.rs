@@ -276,16 +276,8 @@ impl Which {
         let (found, old) = self.find(&manifest, &file)?;
         let mut new = old.clone();
         change(&mut new, &repository)?;
-        refuse_unrendered(&old, &new)?;
-        refuse_shut_out(&repository, &old, &new)?;
         let change = Change { found, old, new, order: Vec::new() };
-        let text = manifest::changed(&manifest, &file, std::slice::from_ref(&change))?;
-        match manifest.shown.as_str() {
-            _ if dry.dry_run => {}
-            "-" => output::result(&text)?,
-            _ => manifest.replace(&text)?,
-        }
-        tell_left_out(&repository, &change);
+        put(&manifest, &file, &repository, &change, dry.dry_run)?;
         Ok(change.new)
     }
 
@@ -328,8 +320,28 @@ impl Which {
     }
 }
 
+/// Writes a changed object into its file, all or nothing, unless somebody would lose it by that.
+pub(crate) fn put(
+    manifest: &Manifest,
+    file: &splice::File<'_>,
+    repository: &Repository,
+    change: &Change,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    refuse_unrendered(&change.old, &change.new)?;
+    refuse_shut_out(repository, &change.old, &change.new)?;
+    let text = manifest::changed(manifest, file, std::slice::from_ref(change))?;
+    match manifest.shown.as_str() {
+        _ if dry_run => {}
+        "-" => output::result(&text)?,
+        _ => manifest.replace(&text)?,
+    }
+    tell_left_out(repository, change);
+    Ok(())
+}
+
 /// Refuses a change after which a cluster of .strongroom opens nothing of an object that it opened.
-pub(crate) fn refuse_shut_out(
+fn refuse_shut_out(
     repository: &Repository,
     old: &SealedSecret,
     new: &SealedSecret,
@@ -348,18 +360,17 @@ pub(crate) fn refuse_shut_out(
 
 /// Refuses a change after which the template, which could be rendered, cannot be: then nothing of the object opens.
 pub(crate) fn refuse_unrendered(old: &SealedSecret, new: &SealedSecret) -> Result<(), Failure> {
-    match new.check_template() {
-        Err(error) if old.check_template().is_ok() => Err(Failure::new(
+    new.broken_template(&[old]).map_or(Ok(()), |error| {
+        Err(Failure::new(
             format!("nothing was changed: {} would not open", new.full_name()),
             error.to_string(),
             "change spec.template.data in the file first",
-        )),
-        _ => Ok(()),
-    }
+        ))
+    })
 }
 
 /// Says who cannot open an object any more, where nobody said so on the command line.
-pub(crate) fn tell_left_out(repository: &Repository, change: &Change) {
+fn tell_left_out(repository: &Repository, change: &Change) {
     for kid in repository.left_out(&change.old, &change.new) {
         output::note(&format!(
             "{kid} does not open {} any more: it is no key of .strongroom, and what is new is not sealed for it; \

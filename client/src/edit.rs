@@ -25,7 +25,7 @@ use self::{
     folder::{About, Drafts, Folder},
 };
 use crate::{
-    change::{Which, refuse_shut_out, refuse_unrendered, tell_left_out},
+    change::{Which, put},
     completion,
     failure::Failure,
     keyfile,
@@ -211,11 +211,8 @@ impl Edit {
             false => repository.recipients_like(&old, &self.clusters)?,
         };
         let new = change.apply(&old, &recipients)?;
-        refuse_unrendered(&old, &new)?;
-        refuse_shut_out(&repository, &old, &new)?;
         let changed = manifest::Change { found, old, new, order: Vec::new() };
-        manifest.replace(&manifest::changed(manifest, &file, std::slice::from_ref(&changed))?)?;
-        tell_left_out(&repository, &changed);
+        put(manifest, &file, &repository, &changed, false)?;
         let new = changed.new;
         let quiet = Quiet::open(&SystemRandom);
         let learnt: Vec<_> = change

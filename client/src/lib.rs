@@ -13,7 +13,7 @@
 //!   migrate, bitnami_secret, bitnami_keys            from Bitnami's format, and to it
 //!   lint, hook, git                                  what must not be committed
 //!   repository, manifest, secret, quiet              .strongroom, files with objects, what is sealed already
-//!   keyfile, source, walk, parallel, https           private keys, values, files, many at once, a file over TLS
+//!   keyfile, source, input, walk, parallel, https    private keys, values, files or stdin, many at once, a file over TLS
 //!   probe                                            a KMS plugin, any vendor's
 //!   admin                                            what strongroomd is asked: keys, rotations, replicas, roots, holds, audit, ledger
 //!   output, table, time, failure, socket, process    what all of them stand on
@@ -35,6 +35,7 @@ mod failure;
 mod git;
 mod hook;
 mod https;
+mod input;
 mod keyfile;
 mod lint;
 mod manifest;

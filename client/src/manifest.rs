@@ -9,8 +9,7 @@ mod unreadable;
 mod write;
 
 use std::{
-    fs,
-    io::{self, Read as _},
+    fs, io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -25,7 +24,7 @@ pub(crate) use self::{
     unreadable::Unreadable,
     write::{Change, binding, changed, document, encode, slot},
 };
-use crate::{bitnami_secret, failure::Failure};
+use crate::{bitnami_secret, failure::Failure, input};
 
 /// 16 MiB: etcd takes objects of 1.5, and a file may have several.
 const MOST: usize = 16 << 20;
@@ -61,8 +60,7 @@ impl Manifest {
             )
         };
         if path == Path::new("-") {
-            let mut text = Vec::new();
-            io::stdin().take(MOST as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
+            let text = input::read(path, MOST).map_err(unreadable)?;
             return Self { shown: "-".to_owned(), path: None, mode: 0, text }.not_too_long();
         }
         if path.is_dir() {

@@ -215,7 +215,7 @@ impl Seal {
         let secrets = self.secrets(source, &file)?;
         let mut splice = splice::Splice::new(&file);
         let mut learnt = Vec::new();
-        let mut gone = there.others(&file, secrets.iter().map(|(_, secret)| secret))?;
+        let mut gone = there.others(&file, secrets.iter().map(|(_, secret)| secret));
         for (found, secret) in &secrets {
             let old = there.find(secret);
             let (object, entries) = self

@@ -81,6 +81,13 @@ impl SealedSecret {
         self.template.check(&self.lengths())
     }
 
+    /// Why the template cannot be rendered, where it could in all of what this was made of: then the change broke it.
+    #[must_use]
+    pub fn broken_template(&self, before: &[&Self]) -> Option<TemplateError> {
+        let could = before.iter().all(|before| before.check_template().is_ok());
+        self.check_template().err().filter(|_| could)
+    }
+
     fn lengths(&self) -> BTreeMap<&str, usize> {
         self.values.iter().map(|(key, value)| (key.as_str(), value.plaintext_at_most())).collect()
     }

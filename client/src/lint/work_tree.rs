@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Read as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    git, parallel,
+    git, input, parallel,
     repository::FOLDER,
     walk::{self, folder_of},
 };
@@ -51,13 +50,7 @@ fn file(path: &Path, is_named: bool, pinned: &Pinned) -> Result<Vec<Found>, Fail
 }
 
 fn findings(path: &Path, pinned: &Pinned) -> Result<Vec<Finding>, Failure> {
-    let read = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        io::stdin().take(git::MOST + 1).read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        durable::read(path, git::MOST as usize + 1)
-    };
-    let bytes = match read {
+    let bytes = match input::read(path, git::MOST as usize) {
         Ok(bytes) if bytes.len() as u64 > git::MOST => {
             return Ok(vec![Finding::new(&rule::TOO_LONG, TOP, "")]);
         }

@@ -223,14 +223,13 @@ fn refuse_unrendered(
     sides: [&SealedSecret; 2],
     merged: &SealedSecret,
 ) -> Result<(), Failure> {
-    match merged.check_template() {
-        Err(error) if sides.iter().all(|side| side.check_template().is_ok()) => Err(Failure::new(
+    merged.broken_template(&sides).map_or(Ok(()), |error| {
+        Err(Failure::new(
             format!("{name} would not open"),
             error.to_string(),
             "see who changed it: git log -p",
-        )),
-        _ => Ok(()),
-    }
+        ))
+    })
 }
 
 fn nothing(name: &str) -> Failure {

@@ -14,6 +14,8 @@ use crate::{
 pub(super) struct Existing<'a> {
     manifest: Option<&'a Manifest>,
     objects: Vec<(Found, SealedSecret)>,
+    /// Kinds and names of the other objects.
+    others: BTreeSet<String>,
 }
 
 impl<'a> Existing<'a> {
@@ -26,7 +28,7 @@ impl<'a> Existing<'a> {
                 objects.push((found, object));
             }
         }
-        Ok(Self { manifest: Some(manifest), objects })
+        Ok(Self { manifest: Some(manifest), objects, others: names(&file) })
     }
 
     pub(super) fn find(&self, secret: &Secret) -> Option<(Found, &SealedSecret)> {
@@ -39,12 +41,11 @@ impl<'a> Existing<'a> {
         &self,
         source: &File<'_>,
         secrets: impl Iterator<Item = &'s Secret> + Clone,
-    ) -> Result<Vec<String>, Failure> {
-        let Some(manifest) = self.manifest else { return Ok(Vec::new()) };
+    ) -> Vec<String> {
         let sealed = self.objects.iter().map(|(_, object)| object);
         let sealed = sealed.filter(|object| !secrets.clone().any(|secret| is_of(object, secret)));
-        let other = &names(&manifest.parse()?) - &names(source);
-        Ok(sealed.map(SealedSecret::full_name).chain(other).collect())
+        let other = &self.others - &names(source);
+        sealed.map(SealedSecret::full_name).chain(other).collect()
     }
 
     /// The document that an object is the whole of, changed where it changed; `None` where it is an item of a List.

@@ -11,7 +11,7 @@ use sealing::SealingKeys;
 use super::encode;
 use crate::{
     failure::Failure,
-    manifest, output,
+    input, manifest, output,
     repository::{FOLDER, Repository},
 };
 
@@ -114,14 +114,7 @@ impl Fetch {
             )
             .usage());
         }
-        let read = if self.from == "-" {
-            let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut io::Read::take(io::stdin(), MOST as u64 + 1), &mut bytes)
-                .map(|_| bytes)
-        } else {
-            durable::read(Path::new(&self.from), MOST)
-        };
-        read.map_err(|error| {
+        input::read(Path::new(&self.from), MOST).map_err(|error| {
             Failure::new(
                 format!("{} cannot be read", self.from),
                 error.to_string(),
